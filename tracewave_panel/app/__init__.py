@@ -1,0 +1,1 @@
+"""The Panel application: state, views and the page that holds them."""

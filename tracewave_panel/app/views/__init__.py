@@ -1,0 +1,1 @@
+"""One Viewer a file; views do not know each other."""

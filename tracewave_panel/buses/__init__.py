@@ -1,0 +1,1 @@
+"""What carries batches from a source to the graph."""

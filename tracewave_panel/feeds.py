@@ -1,0 +1,80 @@
+"""What a feed is: the names and meanings behind the tuples of an Event and a Window."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+__all__ = ["FEEDS", "WIKIMEDIA", "Feature", "Feed", "Metric"]
+
+
+class Feature(msgspec.Struct, frozen=True):
+    """One float of a window.
+
+    Attributes
+    ----------
+    fold
+        How events make it: ``rate`` (count over width), ``distinct`` (different values of the
+        event's ``actor`` or ``subject``), ``share`` (part of the events whose dimension `of` is
+        `value`), ``mean_abs`` (mean absolute measure `of`).
+    """
+
+    name: str
+    fold: Literal["rate", "distinct", "share", "mean_abs"]
+    of: str = ""
+    value: str = ""
+
+
+class Metric(msgspec.Struct, frozen=True):
+    """A feature that detectors watch. ``count`` metrics are variance-stabilised first."""
+
+    name: str
+    feature: str
+    unit: str
+    noun: str
+    kind: Literal["count", "value"] = "count"
+
+
+class Feed(msgspec.Struct, frozen=True):
+    """Names of a feed's dimensions, measures, features and metrics, in order.
+
+    Examples
+    --------
+    >>> WIKIMEDIA.dimensions
+    ('wiki', 'language', 'namespace', 'actor', 'kind')
+    >>> WIKIMEDIA.feature_index("bot_share")
+    3
+    """
+
+    name: str
+    title: str
+    dimensions: tuple[str, ...]
+    measures: tuple[str, ...]
+    features: tuple[Feature, ...]
+    metrics: tuple[Metric, ...]
+    series: tuple[str, ...]
+
+    def feature_index(self, name: str) -> int:
+        """Position of a feature in ``Window.features``."""
+        return [feature.name for feature in self.features].index(name)
+
+
+WIKIMEDIA = Feed(
+    name="wikimedia",
+    title="Wikimedia edits",
+    dimensions=("wiki", "language", "namespace", "actor", "kind"),
+    measures=("byte_change",),
+    features=(
+        Feature("rate", "rate"),
+        Feature("pages", "distinct", "subject"),
+        Feature("editors", "distinct", "actor"),
+        Feature("bot_share", "share", "actor", "bot"),
+        Feature("new_share", "share", "kind", "new"),
+        Feature("byte_change", "mean_abs", "byte_change"),
+    ),
+    metrics=(Metric("rate", "rate", "events/s", "edits"),),
+    series=("edits",),
+)
+
+FEEDS = {feed.name: feed for feed in (WIKIMEDIA,)}

@@ -1,0 +1,182 @@
+"""The seams of the system. Adapters fulfil them; nothing above knows which adapter it has.
+
+Every port has an in-memory sibling that production uses too: :class:`~tracewave_panel.buses.memory.MemoryBus`
+and :class:`~tracewave_panel.stores.ring.RingStore`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+
+import msgspec
+
+from tracewave_panel.model import Analysis, Anomaly, Batch, Event, Findings, Origin
+
+__all__ = ["Bus", "FeedState", "History", "Page", "SavedState", "Source", "SourceStatus", "Store", "Table"]
+
+T = TypeVar("T")
+
+
+class Page(msgspec.Struct, Generic[T], frozen=True):
+    """Items in the order they were appended, and the cursor to ask for what follows.
+
+    `missed` counts items between the given cursor and the first item here that the store no
+    longer holds; a reader that cares says so.
+    """
+
+    items: tuple[T, ...]
+    cursor: int
+    missed: int = 0
+
+
+class FeedState(msgspec.Struct, frozen=True):
+    """The word and the note that a page may show about the connection."""
+
+    word: str
+    note: str = ""
+    since: float = 0.0
+
+
+class SourceStatus(msgspec.Struct, frozen=True):
+    """What a running source says about itself; read from other threads at any time.
+
+    Attributes
+    ----------
+    state
+        ``connecting``, ``live``, ``catching_up``, ``reconnecting``, ``gap``, ``replay``, ``ended``,
+        with words on why.
+    counters
+        Named totals since the start, among them ``events``, ``undecodable``, ``duplicates``,
+        ``reconnects``, ``canaries``, ``skipped``.
+    lag
+        Median seconds from occurrence to arrival, if the source knows it.
+    """
+
+    state: FeedState
+    counters: dict[str, int]
+    lag: float | None = None
+
+
+class SavedState(msgspec.Struct, frozen=True):
+    """A State as a store returns it: the core's bytes and the source position they belong to."""
+
+    saved_at: float
+    watermark: float
+    position: bytes
+    state: bytes
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Where batches come from.
+
+    It does not promise to end, to be restartable after its iterator was closed, or to lose
+    nothing: what it knows to be lost it marks as ``gap``.
+    """
+
+    @property
+    def origin(self) -> Origin:
+        """Live, imported or simulated."""
+        ...
+
+    def batches(self, position: bytes = b"") -> AsyncIterator[Batch]:
+        """Iterate over batches from `position` (from now, or from the start, when empty).
+
+        Closing the iterator (``aclose``) releases every connection within a second.
+
+        Raises
+        ------
+        FeedError
+            When the feed cannot be used at all and trying again would not help.
+        """
+        ...
+
+    async def stop(self) -> None:
+        """Ask the iterator to end soon after one last batch that carries a position."""
+        ...
+
+    def status(self) -> SourceStatus:
+        """Say how things stand; safe to call from any thread."""
+        ...
+
+
+class Bus(Protocol):
+    """Carries batches from a source to the graph.
+
+    It does not promise that every event arrives: a live bus that is full sheds the oldest
+    events and says how many in ``Batch.dropped``. Watermarks, marks and positions are never shed.
+    """
+
+    async def publish(self, batch: Batch) -> None:
+        """Hand over a batch; may wait when the bus blocks instead of shedding."""
+        ...
+
+    def subscribe(self) -> AsyncIterator[Batch]:
+        """Iterate over batches in the order they were published, until the bus is closed."""
+        ...
+
+    async def acknowledge(self, batch: Batch) -> None:
+        """Say that everything up to and with `batch` is dealt with and need not be delivered again."""
+        ...
+
+    async def close(self) -> None:
+        """End the subscription once what was published has been delivered."""
+        ...
+
+
+class Store(Protocol):
+    """Keeps findings, and lets readers follow them by cursor.
+
+    It does not promise that an append is on disk when it returns, nor that old items are kept
+    for ever; :attr:`Page.missed` says what a slow reader lost.
+    """
+
+    def append(self, findings: Findings) -> None:
+        """Keep what one batch gave. Keys that were written before are written again (upsert)."""
+        ...
+
+    def analyses(self, after: int = 0, limit: int = 1000) -> Page[Analysis]:
+        """Analyses appended after the cursor."""
+        ...
+
+    def anomalies(self, after: int = 0, limit: int = 1000) -> Page[Anomaly]:
+        """Tellings of anomalies appended after the cursor; the last telling of an id holds."""
+        ...
+
+    def events(self, after: int = 0, limit: int = 1000) -> Page[Event]:
+        """Raw events appended after the cursor."""
+        ...
+
+    def save_state(self, saved: SavedState) -> None:
+        """Keep a State; it becomes durable together with every append before it."""
+        ...
+
+    def load_state(self) -> SavedState | None:
+        """Return the newest State, or None."""
+        ...
+
+    def close(self) -> None:
+        """Make everything durable and release the store. Further calls raise StoreError."""
+        ...
+
+
+class Table(msgspec.Struct, frozen=True):
+    """Rows of a query, with the columns' names."""
+
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[Any, ...]]
+
+
+class History(Protocol):
+    """Questions about the past. It does not promise to see the last second."""
+
+    def query(self, sql: str, *, max_rows: int = 100_000, timeout: float = 30.0) -> Table:
+        """Run one SELECT.
+
+        Raises
+        ------
+        QueryError
+            When the SQL is wrong, not a single SELECT, or takes too long.
+        """
+        ...

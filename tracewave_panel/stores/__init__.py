@@ -1,0 +1,1 @@
+"""What keeps findings and lets readers follow them."""
