@@ -13,7 +13,7 @@ import msgspec
 
 from tracewave_panel.model import Analysis, Anomaly, Batch, Event, Findings, Origin
 
-__all__ = ["Bus", "FeedState", "History", "Page", "SavedState", "Source", "SourceStatus", "Store", "Table"]
+__all__ = ["Bus", "Control", "FeedState", "History", "Page", "SavedState", "Source", "SourceStatus", "Store", "Table"]
 
 T = TypeVar("T")
 
@@ -158,6 +158,26 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Make everything durable and release the store. Further calls raise StoreError."""
+        ...
+
+
+class Control(Protocol):
+    """What a page may ask of a running pipeline; safe from any thread.
+
+    It does not promise that two answers belong to the same moment.
+    """
+
+    @property
+    def origin(self) -> Origin:
+        """Where the events on the page come from at this moment."""
+        ...
+
+    def source_status(self) -> SourceStatus:
+        """What the source says about itself."""
+        ...
+
+    def counters(self) -> dict[str, int]:
+        """Totals of the pipeline: ``events``, ``windows``, ``late``, ``dropped``, ``store_failures``, ..."""
         ...
 
 
