@@ -39,6 +39,13 @@ class Metric(msgspec.Struct, frozen=True):
 class Feed(msgspec.Struct, frozen=True):
     """Names of a feed's dimensions, measures, features and metrics, in order.
 
+    Attributes
+    ----------
+    series
+        Told from the first event on, even while they are quiet.
+    place, who
+        The dimensions that read as "on ..." and as "by ..." in a title.
+
     Examples
     --------
     >>> WIKIMEDIA.dimensions
@@ -54,6 +61,8 @@ class Feed(msgspec.Struct, frozen=True):
     features: tuple[Feature, ...]
     metrics: tuple[Metric, ...]
     series: tuple[str, ...]
+    place: str
+    who: str
 
     def feature_index(self, name: str) -> int:
         """Position of a feature in ``Window.features``."""
@@ -75,6 +84,8 @@ WIKIMEDIA = Feed(
     ),
     metrics=(Metric("rate", "rate", "events/s", "edits"),),
     series=("edits",),
+    place="wiki",
+    who="actor",
 )
 
 FEEDS = {feed.name: feed for feed in (WIKIMEDIA,)}

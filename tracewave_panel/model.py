@@ -240,8 +240,9 @@ class Score(msgspec.Struct, frozen=True):
         Whether the detector, on its own, calls this window unusual.
     direction
         1 a rise, -1 a fall, 0 neither can be said (multivariate detectors).
-    expected
-        What the detector expected of the metric, if it expects a value.
+    expected, spread
+        What the detector expected of the metric and about one standard deviation around it, in
+        the metric's unit, if it expects a value.
     warm
         A cold detector abstains: its other fields are neutral and it leaves the denominator.
     reason
@@ -257,6 +258,7 @@ class Score(msgspec.Struct, frozen=True):
     fired: bool = False
     direction: Direction = 0
     expected: float | None = None
+    spread: float | None = None
     warm: bool = True
     reason: str = ""
     windows_left: int = 0

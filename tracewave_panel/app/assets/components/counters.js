@@ -1,0 +1,22 @@
+// Totals that say what was lost or late, in one line.
+export function render({model, el}) {
+  const tw = window.tracewave;
+  const {element} = tw;
+  const line = element("div", "line"), complete = element("b", "", "–"), first = element("span", "", "Windows complete to ");
+  first.append(complete);
+  const show = () => {
+    const totals = JSON.parse(model.totals).map(([name, value]) => {
+      const total = element("span", "", `${name} `);
+      total.append(element("b", "", value));
+      return total;
+    });
+    const hint = element("span", "", "Drag pans, Ctrl and wheel zooms, double click follows");
+    hint.style.marginLeft = "auto";
+    line.replaceChildren(first, ...totals, hint);
+  };
+  model.on("totals", show);
+  tw.listen("row", line, ({last}) => { complete.textContent = tw.clock(last.end); });
+  if (tw.row) complete.textContent = tw.clock(tw.row.end);
+  show();
+  return line;
+}

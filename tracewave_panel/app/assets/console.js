@@ -1,0 +1,87 @@
+/* What the page's scripts and the components share: safe elements, words, and the theme. */
+(() => {
+  const SVG = "http://www.w3.org/2000/svg";
+
+  // Text reaches the page only here, through textContent: the feed's words are hostile.
+  const element = (tag, className = "", text = "") => {
+    const made = document.createElement(tag);
+    if (className) made.className = className;
+    if (text !== "") made.textContent = text;
+    return made;
+  };
+
+  const drawing = (size, box, ...paths) => {
+    const svg = document.createElementNS(SVG, "svg");
+    for (const [name, value] of Object.entries({width: size, height: size, viewBox: `0 0 ${box} ${box}`, "aria-hidden": "true"}))
+      svg.setAttribute(name, value);
+    for (const path of paths) {
+      const shape = svg.appendChild(document.createElementNS(SVG, "path"));
+      for (const [name, value] of Object.entries({fill: "none", ...path})) shape.setAttribute(name, value);
+    }
+    return svg;
+  };
+
+  const SEVERITY = {
+    critical: {d: "M6 1L11 6 6 11 1 6Z", fill: "currentColor"},
+    warning: {d: "M6 1L11 10.2H1Z", fill: "currentColor"},
+    info: {d: "M6 2.2a3.8 3.8 0 1 1 0 7.6a3.8 3.8 0 1 1 0-7.6Z", stroke: "currentColor", "stroke-width": 2},
+  };
+  const severityMark = (severity, size = 12) => drawing(size, 12, SEVERITY[severity] ?? SEVERITY.info);
+
+  const pad = (number) => String(Math.floor(number)).padStart(2, "0");
+  const clock = (milliseconds) => new Date(milliseconds).toISOString().slice(11, 19);
+  const length = (seconds) => {
+    const s = Math.max(0, Math.floor(seconds));
+    if (s < 60) return `${s} s`;
+    if (s < 3600) return `${Math.floor(s / 60)} min ${pad(s % 60)} s`;
+    if (s < 86400) return `${Math.floor(s / 3600)} h ${pad((s % 3600) / 60)} min`;
+    return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
+  };
+  const figure = (value) =>
+    Number.isFinite(value) ? (Math.abs(value) < 100 ? value.toFixed(1) : Math.round(value).toLocaleString("en")) : "–";
+
+  const announce = (name, detail) => window.dispatchEvent(new CustomEvent(`tracewave:${name}`, {detail}));
+  // A listener of a component lets go when its element has left the page.
+  const listen = (name, node, heard) => {
+    const listener = (event) => (node.isConnected ? heard(event.detail) : window.removeEventListener(`tracewave:${name}`, listener));
+    setTimeout(() => window.addEventListener(`tracewave:${name}`, listener), 0);
+  };
+
+  /* Theme: dark unless the system or the person says light. */
+  const root = document.documentElement;
+  const light = window.matchMedia("(prefers-color-scheme: light)");
+  const chosen = () => {
+    try { return localStorage.getItem("tracewave-theme"); } catch { return null; }
+  };
+  const apply = () => {
+    const theme = chosen() ?? (light.matches ? "light" : "dark");
+    root.dataset.theme = theme;
+    announce("theme", theme);
+  };
+  apply();
+  light.addEventListener("change", apply);
+  document.addEventListener("DOMContentLoaded", () => {
+    document.getElementById("theme").addEventListener("click", () => {
+      const next = root.dataset.theme === "light" ? "dark" : "light";
+      try { localStorage.setItem("tracewave-theme", next); } catch { /* a private window keeps it for this page only */ }
+      root.dataset.theme = next;
+      announce("theme", next);
+    });
+  });
+
+  // Canvas knows no CSS variables: models carry their tokens in tags (theme.paint) and are set again here.
+  const repaint = (bokehDocument) => {
+    const style = getComputedStyle(root);
+    const colour = (name) => style.getPropertyValue(name).trim();
+    for (const model of bokehDocument._all_models.values())
+      for (const tag of model.tags ?? []) {
+        const tokens = tag instanceof Map ? tag.get("paint") : tag.paint;
+        if (tokens === undefined) continue;
+        const entries = tokens instanceof Map ? [...tokens] : Object.entries(tokens);
+        const values = entries.map(([name, value]) => [name, Array.isArray(value) ? value.map(colour) : colour(value)]);
+        model.setv(Object.fromEntries(values), {sync: false});
+      }
+  };
+
+  window.tracewave = {element, drawing, severityMark, clock, length, figure, announce, listen, repaint, row: null, rowAt: performance.now()};
+})();

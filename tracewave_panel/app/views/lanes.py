@@ -1,0 +1,73 @@
+"""The detectors: one lane each, with its score, its threshold, and why it abstains."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import panel as pn
+from bokeh.models import FixedTicker, Range1d, Span
+from panel.viewable import Viewer
+
+from tracewave_panel.app.live_table import FIRE
+from tracewave_panel.app.sheet_row import SheetRow
+from tracewave_panel.app.theme import paint
+from tracewave_panel.app.timeline import Timeline
+from tracewave_panel.app.wording import one_line
+from tracewave_panel.model import Analysis
+
+__all__ = ["Lanes"]
+
+LOOKS = {
+    "zscore": ("z-score", "--d-z"),
+    "ewma": ("EWMA", "--d-ewma"),
+    "trees": ("Half-Space Trees", "--d-trees"),
+    "novelty": ("Novelty", "--d-novelty"),
+    "seasonal": ("Seasonal", "--d-seasonal"),
+}
+
+
+class Lanes(Viewer):
+    """A lane for each detector that the windows tell of; one that appears later gets its lane then."""
+
+    def __init__(self, timeline: Timeline, **params: Any) -> None:
+        super().__init__(**params)
+        self._timeline = timeline
+        self._rows: dict[str, SheetRow] = {}
+        self._column = pn.Column(sizing_mode="stretch_width", margin=0)
+
+    def show(self, last: Analysis) -> None:
+        """Add lanes for new detectors, and say which of them abstain after this window and why."""
+        for place, name in enumerate(self._timeline.table.detectors):
+            if name not in self._rows:
+                self._rows[name] = self._lane(place, name)
+        if len(self._column) < len(self._rows):
+            self._column.objects = list(self._rows.values())
+        for score in last.scores:
+            row = self._rows[score.detector]
+            reason = "" if score.warm else one_line(score.reason) or "not ready"
+            row.param.update(reason=reason, width=last.window.width)
+
+    def _lane(self, place: int, name: str) -> SheetRow:
+        heading, colour = LOOKS.get(name, (one_line(name, 20), "--text-2"))
+        source = self._timeline.table.source
+        plot = self._timeline.figure(Range1d(-0.06, 1.1))
+        plot.yaxis.ticker = FixedTicker(ticks=[FIRE, 1])
+        plot.ygrid.visible = False
+        area = plot.varea("start", FIRE, f"above_{place}", source=source, fill_alpha=0.3)
+        line = plot.line("start", f"score_{place}", source=source, line_width=1.4, line_join="round")
+        threshold = Span(location=FIRE, dimension="width", line_dash=[4, 3])
+        plot.add_layout(threshold)
+        paint(area.glyph, fill_color=colour)
+        paint(line.glyph, line_color=colour)
+        paint(threshold, line_color="--text-3")
+        return SheetRow(
+            kind="lane",
+            heading=heading,
+            subheading=f"fires at {FIRE}",
+            colour=colour,
+            place=place,
+            plot=pn.pane.Bokeh(plot, sizing_mode="stretch_both"),
+        )
+
+    def __panel__(self) -> pn.Column:
+        return self._column

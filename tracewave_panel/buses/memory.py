@@ -1,0 +1,115 @@
+"""A bounded queue within one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import Counter, deque
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from tracewave_panel.model import Batch, Dropped
+
+__all__ = ["MemoryBus"]
+
+
+class MemoryBus:
+    """Carries batches from a task that publishes to one that subscribes.
+
+    Parameters
+    ----------
+    capacity
+        Most events held.
+    shed
+        A live feed sheds the oldest events when the bus is full, and says so in
+        ``Batch.dropped``; a replay (False) makes the publisher wait instead.
+
+    Notes
+    -----
+    Batches that were emptied are joined, so that a subscriber that stands still for ever costs
+    bounded memory too: their watermarks and marks stay, positions in between go.
+    """
+
+    def __init__(self, capacity: int = 20_000, *, shed: bool) -> None:
+        self._capacity = capacity
+        self._shed = shed
+        self._batches: deque[Batch] = deque()
+        self._events = 0
+        self._emptied = 0  # batches at the left end that hold no events because they were shed
+        self._closed = False
+        self._changed = asyncio.Condition()
+        self.dropped = 0
+
+    @property
+    def depth(self) -> int:
+        """Events that wait."""
+        return self._events
+
+    async def publish(self, batch: Batch) -> None:
+        """Hand over a batch; waits for room unless the bus sheds."""
+        async with self._changed:
+            if not self._shed:
+                await self._changed.wait_for(lambda: self._closed or not self._events or self._fits(batch))
+            self._batches.append(batch)
+            self._events += len(batch.events)
+            while self._events > self._capacity and self._emptied < len(self._batches):
+                self._shed_oldest()
+            self._changed.notify_all()
+
+    def _fits(self, batch: Batch) -> bool:
+        return self._events + len(batch.events) <= self._capacity
+
+    def _shed_oldest(self) -> None:
+        batch = self._batches[self._emptied]
+        count = len(batch.events)
+        self._events -= count
+        self.dropped += count
+        lost = Counter({(d.series, d.time): d.count for d in batch.dropped})
+        lost.update((event.series, float(math.floor(event.time))) for event in batch.events)
+        emptied = msgspec.structs.replace(batch, events=(), dropped=_as_dropped(lost))
+        if self._emptied:
+            self._batches[0] = _join(self._batches[0], emptied)
+            del self._batches[1]
+        else:
+            self._batches[0] = emptied
+            self._emptied = 1
+
+    async def subscribe(self) -> AsyncIterator[Batch]:
+        """Iterate over batches in order, until the bus is closed and empty."""
+        while True:
+            async with self._changed:
+                await self._changed.wait_for(lambda: self._batches or self._closed)
+                if not self._batches:
+                    return
+                batch = self._batches.popleft()
+                self._events -= len(batch.events)
+                self._emptied = max(0, self._emptied - 1)
+                self._changed.notify_all()
+            yield batch
+
+    async def acknowledge(self, batch: Batch) -> None:
+        """Do nothing: what left this bus is gone."""
+
+    async def close(self) -> None:
+        """End the subscription once what was published has been delivered."""
+        async with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+
+def _join(first: Batch, second: Batch) -> Batch:
+    """One empty batch with the effect of two, the second being the newer."""
+    lost = Counter({(d.series, d.time): d.count for d in first.dropped})
+    lost.update({(d.series, d.time): d.count for d in second.dropped})
+    return msgspec.structs.replace(
+        second,
+        marks=first.marks + second.marks,
+        dropped=_as_dropped(lost),
+        undecodable=first.undecodable + second.undecodable,
+        duplicates=first.duplicates + second.duplicates,
+    )
+
+
+def _as_dropped(lost: Counter[tuple[str, float]]) -> tuple[Dropped, ...]:
+    return tuple(Dropped(series, time, count) for (series, time), count in sorted(lost.items()))

@@ -1,0 +1,205 @@
+"""Settings from a TOML file, the environment and the command line; the later wins.
+
+``tracewave.toml`` holds tables (``[window]`` ``width = 60``); the environment the same keys as
+``TRACEWAVE_WINDOW__WIDTH=60``; the command line as ``--set window.width=60``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import msgspec
+
+from tracewave_panel.core.detectors import DETECTORS
+from tracewave_panel.core.detectors.deviation import DeviationSettings
+from tracewave_panel.core.detectors.ewma import EwmaChart
+from tracewave_panel.core.detectors.half_space_trees import TreesSettings
+from tracewave_panel.core.detectors.zscore import ZScore
+from tracewave_panel.core.ensemble import EnsembleSettings
+from tracewave_panel.core.episodes import EpisodeSettings
+from tracewave_panel.errors import ConfigError
+from tracewave_panel.sources.synthetic import SyntheticSettings
+from tracewave_panel.sources.wikimedia import WikimediaSettings
+
+__all__ = ["Settings", "load_settings"]
+
+PREFIX = "TRACEWAVE_"
+FILE_NAME = "tracewave.toml"
+
+
+class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A table of settings that refuses unknown keys."""
+
+
+class WindowSettings(_Strict, frozen=True):
+    """`width` of the tumbling windows in seconds."""
+
+    width: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse widths that make no window."""
+        if not 0.1 <= self.width <= 86_400:
+            msg = f"width must be from 0.1 to 86400 seconds, not {self.width}"
+            raise ValueError(msg)
+
+
+class DetectorsSettings(_Strict, frozen=True):
+    """Which detectors run, in which order, and with what parameters."""
+
+    enabled: tuple[str, ...] = tuple(DETECTORS)
+    zscore: DeviationSettings = ZScore.defaults
+    ewma: DeviationSettings = EwmaChart.defaults
+    trees: TreesSettings = TreesSettings()
+
+    def __post_init__(self) -> None:
+        """Refuse names that are no detectors."""
+        for name in self.enabled:
+            if name not in DETECTORS:
+                msg = f"no detector is called {name!r}; there are {', '.join(DETECTORS)}"
+                raise ValueError(msg)
+
+
+class ExplainSettings(_Strict, frozen=True):
+    """Memory of the explaining baselines in seconds, and the most windows an alarm is explained over."""
+
+    memory: float = 1800.0
+    windows: int = 60
+
+
+class BusSettings(_Strict, frozen=True):
+    """Most events that wait between the feed and the graph."""
+
+    capacity: int = 20_000
+
+
+class StoreSettings(_Strict, frozen=True):
+    """Seconds between two commits, and how long the rolling recording of live data is."""
+
+    commit_interval: float = 1.0
+    rolling: float = 1800.0
+
+
+class Settings(_Strict, frozen=True):
+    """All settings, by section."""
+
+    window: WindowSettings = WindowSettings()
+    detectors: DetectorsSettings = DetectorsSettings()
+    ensemble: EnsembleSettings = EnsembleSettings()
+    episodes: EpisodeSettings = EpisodeSettings()
+    explain: ExplainSettings = ExplainSettings()
+    bus: BusSettings = BusSettings()
+    store: StoreSettings = StoreSettings()
+    wikimedia: WikimediaSettings = WikimediaSettings()
+    synthetic: SyntheticSettings = SyntheticSettings()
+
+
+def load_settings(
+    file: Path | None, environment: Mapping[str, str], assignments: Sequence[str] = (), base: Settings | None = None
+) -> Settings:
+    """Settings from a file, then the environment, then ``section.key=value`` assignments.
+
+    Parameters
+    ----------
+    file
+        A TOML file that must exist, or None to take ``tracewave.toml`` here if there is one.
+
+    Raises
+    ------
+    ConfigError
+        On an unknown key or a bad value, with its name, what is allowed, and the nearest match.
+
+    Examples
+    --------
+    >>> load_settings(None, {"TRACEWAVE_WINDOW__WIDTH": "60"}).window.width
+    60.0
+    >>> load_settings(None, {}, ["window.widht=60"])
+    Traceback (most recent call last):
+    ...
+    tracewave_panel.errors.ConfigError: --set window.widht: there is no such setting; did you mean window.width?
+    """
+    settings = base or Settings()
+    for key, value, where in _gather(file, environment, assignments):
+        settings = _assign(settings, key, value, where)
+    return settings
+
+
+def _gather(
+    file: Path | None, environment: Mapping[str, str], assignments: Sequence[str]
+) -> Iterator[tuple[str, Any, str]]:
+    path = file or Path(FILE_NAME)
+    if file or path.is_file():
+        for key, value in _flatten(_read(path)):
+            yield key, value, f"{path}: {key}"
+    for name, value in sorted(environment.items()):
+        if name.startswith(PREFIX) and "__" in name:
+            yield name[len(PREFIX) :].lower().replace("__", "."), value, name
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {assignment}: write it as section.key=value, such as window.width=60")
+        yield key.strip(), value.strip(), f"--set {key.strip()}"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: the settings file cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not a TOML file ({error})") from error
+
+
+def _flatten(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _assign(settings: Settings, key: str, value: Any, where: str) -> Settings:
+    parts = key.split(".")
+    chain: list[Any] = [settings]
+    for part in parts[:-1]:
+        child = getattr(chain[-1], part, None)
+        if not isinstance(child, msgspec.Struct):
+            raise _unknown(key, where)
+        chain.append(child)
+    if parts[-1] not in chain[-1].__struct_fields__ or isinstance(getattr(chain[-1], parts[-1]), msgspec.Struct):
+        raise _unknown(key, where)
+    kind = get_type_hints(type(chain[-1]))[parts[-1]]
+    try:
+        updated: Any = msgspec.convert(_literal(value, kind), kind, strict=False)
+        for struct, part in zip(reversed(chain), reversed(parts), strict=True):
+            updated = msgspec.structs.replace(struct, **{part: updated})
+    except (msgspec.ValidationError, ValueError) as error:
+        raise ConfigError(f"{where}: {value!r} is not allowed: {error}") from error
+    assert isinstance(updated, Settings)
+    return updated
+
+
+def _literal(value: Any, kind: Any) -> Any:
+    """Text such as ``edit,new`` or ``["edit", "new"]`` as a list, where a list is wanted."""
+    if isinstance(value, str) and get_args(kind) and not value.startswith("["):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    if isinstance(value, str) and get_args(kind):
+        try:
+            return tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError as error:
+            raise ValueError(f"not a list: {error}") from error
+    return value
+
+
+def _unknown(key: str, where: str) -> ConfigError:
+    known = [name for name, _ in _flatten(msgspec.to_builtins(Settings()))]
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    if near:
+        return ConfigError(f"{where}: there is no such setting; did you mean {near[0]}?")
+    section = key.split(".", maxsplit=1)[0]
+    inside = [name for name in known if name.startswith(f"{section}.")]
+    listed = ", ".join(inside or sorted({name.split(".")[0] for name in known}))
+    return ConfigError(f"{where}: there is no such setting; there are {listed}")

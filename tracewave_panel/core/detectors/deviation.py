@@ -1,0 +1,158 @@
+"""How far a short mean is from a slow baseline, in units of its own usual distance."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+import msgspec
+
+from tracewave_panel.core.detectors.base import DetectorState
+
+__all__ = ["Deviation", "DeviationSettings"]
+
+_CLIP = 3.0
+_CLIPPED_VARIANCE = 1.03  # repays what clipping a normal at 3 deviations takes from its variance
+_VARIANCE_MEMORY = 3600.0
+
+
+class DeviationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Scales and memories, all counted in windows.
+
+    Attributes
+    ----------
+    span
+        The recent mean is over so many windows; 0: exponential with `weight`.
+    gap
+        The baseline learns a window only when it is so many windows old, so that an incident
+        is not measured against itself.
+    memory
+        Of the baseline's exponential mean.
+    warm_up
+        Windows seen before anything is said.
+    limit
+        Nothing is learned while the deviation is beyond it ...
+    patience
+        ... unless that has lasted so long that the level is accepted as the new normal.
+    """
+
+    span: int = 1
+    weight: float = 0.05
+    gap: int = 1
+    memory: float = 120.0
+    warm_up: int = 600
+    limit: float = 4.0
+    patience: int = 900
+
+    def __post_init__(self) -> None:
+        """Refuse settings under which no deviation can be formed."""
+        for name, least in (("span", 0), ("gap", 1), ("memory", 1), ("warm_up", 2), ("patience", 1)):
+            if getattr(self, name) < least:
+                msg = f"{name} must be at least {least}, not {getattr(self, name)}"
+                raise ValueError(msg)
+        if not 0 < self.weight <= 1:
+            msg = f"weight must be above 0 and at most 1, not {self.weight}"
+            raise ValueError(msg)
+
+
+class Deviation:
+    """Standardised deviation of a recent mean from a winsorised exponential baseline.
+
+    With ``span=1`` it is a z-score, with a longer span the z-score of a moving mean, with
+    ``span=0`` an EWMA control chart (Roberts 1959) whose limits are learned instead of derived
+    from independence. Baseline and variances learn values clipped at 3 deviations, and nothing
+    while the deviation is beyond `limit`, so that an incident does not teach them.
+    """
+
+    def __init__(self, settings: DeviationSettings, least_variance: float = 1e-12) -> None:
+        self.settings = settings
+        self._least = least_variance
+        self.seen = 0
+        self.mean = 0.0
+        self.noise = 0.0  # variance of one value around the mean
+        self._variance = 0.0  # of the recent mean around the baseline
+        self._squares = 0.0  # of the warm-up
+        self._smooth = 0.0
+        self._total = 0.0
+        self._held = 0
+        self._recent: deque[float] = deque(maxlen=max(settings.span, settings.gap + 1))
+
+    @property
+    def windows_left(self) -> int:
+        """Windows until there is a baseline."""
+        return max(0, self.settings.warm_up - self.seen)
+
+    def z(self, value: float) -> float:
+        """Deviation if `value` came next; 0 while there is no baseline."""
+        if self.windows_left:
+            return 0.0
+        return self._difference(value) / math.sqrt(self._variance)
+
+    def _difference(self, value: float) -> float:
+        span, weight = self.settings.span, self.settings.weight
+        if span == 0:
+            return self._smooth + weight * (value - self._smooth) - self.mean
+        leaving = self._recent[-span] if len(self._recent) >= span else self.mean
+        return (self._total + value - leaving) / span - self.mean
+
+    def learn(self, value: float) -> None:
+        """Take in the next value."""
+        if self.windows_left:
+            self._warm_up(value)
+        else:
+            self._learn_difference(self._difference(value))
+        span, recent = self.settings.span, self._recent
+        if span:
+            self._total += value - (recent[-span] if len(recent) >= span else self.mean)
+        self._smooth += self.settings.weight * (value - self._smooth)
+        recent.append(value)
+
+    def _warm_up(self, value: float) -> None:
+        self.seen += 1
+        step = value - self.mean
+        self.mean += step / self.seen
+        self._squares += step * (value - self.mean)
+        if self.seen == 1:
+            self._smooth = value
+        if not self.windows_left:
+            span, weight = self.settings.span, self.settings.weight
+            self.noise = max(self._squares / (self.seen - 1), self._least)
+            self._variance = self.noise / span if span else self.noise * weight / (2.0 - weight)
+            if span:
+                self._total = sum(list(self._recent)[-span:]) if len(self._recent) >= span else self.mean * span
+
+    def _learn_difference(self, difference: float) -> None:
+        settings = self.settings
+        deviation = math.sqrt(self._variance)
+        beyond = abs(difference) > settings.limit * deviation
+        self._held = self._held + 1 if beyond else max(0, self._held - 5)
+        if beyond and self._held <= settings.patience:
+            return
+        span, weight = settings.span, settings.weight
+        scale = 1.0 / span if span else weight / (2.0 - weight)
+        self._variance = _toward(self._variance, difference, self._least * scale)
+        old = self._recent[-settings.gap] - self.mean
+        self.noise = _toward(self.noise, old, self._least)
+        clip = _CLIP * math.sqrt(self.noise)
+        self.mean += min(max(old, -clip), clip) / settings.memory
+
+    def snapshot(self) -> DetectorState:
+        """The memory as plain values."""
+        return {
+            "seen": self.seen,
+            "values": [self.mean, self.noise, self._variance, self._squares, self._smooth, self._total],
+            "held": self._held,
+            "recent": list(self._recent),
+        }
+
+    def restore(self, state: DetectorState) -> None:
+        """Go on from a snapshot."""
+        self.seen, self._held = state["seen"], state["held"]
+        self.mean, self.noise, self._variance, self._squares, self._smooth, self._total = state["values"]
+        self._recent = deque(state["recent"], maxlen=self._recent.maxlen)
+
+
+def _toward(variance: float, difference: float, least: float) -> float:
+    clip = _CLIP * math.sqrt(variance)
+    clipped = min(max(difference, -clip), clip)
+    return max(least, variance + (clipped * clipped * _CLIPPED_VARIANCE - variance) / _VARIANCE_MEMORY)

@@ -1,0 +1,254 @@
+"""Tumbling windows over batches, with a watermark that the source moves.
+
+Invariants
+----------
+- A window is told once its end is at or below the watermark, in order of start, then of series.
+- Between the first event and the watermark every window is told, quiet ones with rate 0.
+- Every event is counted in exactly one window: its own while that is open, the open window of
+  its series when its own was told already (``late``), or a new revision of its own when that
+  was told as ``gap``.
+- What is told depends on the order of events between two watermarks, never on how they are
+  cut into batches.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Iterator
+
+import msgspec
+
+from tracewave_panel.core.fold import Fold, FoldState
+from tracewave_panel.feeds import Feed
+from tracewave_panel.model import Batch, Event, Mark, Quality, Status, Window
+
+__all__ = ["TumblingWindows", "WindowsState"]
+
+_WORST_FIRST = (Quality.GAP, Quality.PARTIAL, Quality.BACKFILLED)
+_LONGEST_GAP = 3600
+_GAPS_KEPT = 256
+
+
+class WindowsState(msgspec.Struct, frozen=True):
+    """All that :class:`TumblingWindows` holds between two batches."""
+
+    width: float
+    frontier: int | None
+    first: int | None
+    open: tuple[tuple[str, tuple[tuple[int, FoldState], ...]], ...]
+    dropped: tuple[tuple[str, int, int], ...]
+    marks: tuple[Mark, ...]
+    gaps: tuple[tuple[int, int], ...]
+    revised: tuple[tuple[str, int, int, bool, FoldState], ...]
+
+
+class _Revision:
+    """A window that was told as gap, with the events that came for it after all."""
+
+    __slots__ = ("fold", "pending", "revision")
+
+    def __init__(self, fold: Fold, revision: int = 0) -> None:
+        self.fold = fold
+        self.revision = revision
+        self.pending = False
+
+
+class TumblingWindows:
+    """Fold batches into windows of one width.
+
+    Parameters
+    ----------
+    feed
+        Names and order of dimensions and features; its declared series are told from the first
+        event on, others from their own first event.
+    width
+        Seconds.
+
+    Examples
+    --------
+    >>> from tracewave_panel.feeds import WIKIMEDIA
+    >>> from tracewave_panel.model import Batch, Event
+    >>> windows = TumblingWindows(WIKIMEDIA, width=1.0)
+    >>> edit = Event(7.2, 7.0, 7.2, "edits", "a", ("enwiki", "en", "article", "bot", "edit"), (40.0,))
+    >>> [(w.start, w.count, str(w.quality)) for w in windows.push(Batch(9.5, 9.5, events=(edit,)))]
+    [(7.0, 1, 'partial'), (8.0, 0, 'ok')]
+    """
+
+    def __init__(self, feed: Feed, width: float = 1.0) -> None:
+        self.feed = feed
+        self.width = width
+        self._frontier: int | None = None  # first window not told yet
+        self._first: int | None = None  # cut by the start of the stream
+        self._open: dict[str, dict[int, Fold]] = {series: {} for series in feed.series}
+        self._dropped: dict[tuple[str, int], int] = {}
+        self._marks: list[Mark] = []
+        self._gaps: list[tuple[int, int]] = []  # told as gap, as [first, last]
+        self._revised: dict[tuple[str, int], _Revision] = {}
+
+    def push(self, batch: Batch) -> list[Window]:
+        """Take in a batch and return the windows that its watermark closes, revisions first."""
+        self._marks.extend(batch.marks)
+        for event in batch.events:
+            self._place(event)
+        for loss in batch.dropped:
+            self._drop(loss.series, self._index(loss.time), loss.count)
+        if self._frontier is None:
+            return []
+        reached = self._index(batch.watermark)
+        if reached <= self._frontier:
+            return []
+        told = list(self._revisions()) if batch.status is Status.LIVE else []
+        told.extend(self._close(reached))
+        self._marks = [mark for mark in self._marks if mark.end > reached * self.width]
+        return told
+
+    def flush(self) -> list[Window]:
+        """Tell what is still open, as ``partial``, without closing it: the stream stops here for now."""
+        if self._frontier is None:
+            return []
+        told = list(self._revisions())
+        newest = max((index for folds in self._open.values() for index in folds), default=self._frontier - 1)
+        for index in range(self._frontier, newest + 1):
+            for series, folds in self._open.items():
+                fold = folds.get(index) or Fold(self.feed)
+                dropped = self._dropped.get((series, index), 0)
+                told.append(self._window(series, index, fold, dropped, Quality.PARTIAL))
+        return told
+
+    def _index(self, time: float) -> int:
+        index = math.floor(time / self.width)
+        if (index + 1) * self.width <= time:
+            return index + 1
+        return index - 1 if index * self.width > time else index
+
+    def _place(self, event: Event) -> None:
+        index = self._index(event.time)
+        if self._frontier is None:
+            self._frontier = self._first = index
+        folds = self._open.setdefault(event.series, {})
+        late = False
+        if index < self._frontier:
+            if any(first <= index <= last for first, last in self._gaps):
+                revision = self._revised.setdefault((event.series, index), _Revision(Fold(self.feed)))
+                revision.fold.add(event)
+                revision.pending = True
+                return
+            index, late = self._frontier, True
+        fold = folds.get(index)
+        if fold is None:
+            fold = folds[index] = Fold(self.feed)
+        fold.add(event)
+        fold.late += late
+
+    def _drop(self, series: str, index: int, count: int) -> None:
+        if self._frontier is None:
+            self._frontier = self._first = index
+        self._open.setdefault(series, {})
+        key = (series, max(index, self._frontier))
+        self._dropped[key] = self._dropped.get(key, 0) + count
+
+    def _revisions(self) -> Iterator[Window]:
+        for (series, index), revision in sorted(self._revised.items()):
+            if revision.pending:
+                revision.pending = False
+                revision.revision += 1
+                yield self._window(series, index, revision.fold, 0, Quality.REVISED, revision.revision)
+
+    def _close(self, reached: int) -> Iterator[Window]:
+        assert self._frontier is not None
+        index = self._frontier
+        while index < reached:
+            mark = self._mark_of(index)
+            if mark is Quality.GAP and not any(index in folds for folds in self._open.values()):
+                index = yield from self._close_gap(index, reached)
+                continue
+            for series, folds in self._open.items():
+                fold = folds.pop(index, None)
+                dropped = self._dropped.pop((series, index), 0)
+                quality = mark
+                if mark is Quality.GAP or dropped or index == self._first:
+                    quality = Quality.PARTIAL
+                yield self._window(series, index, fold or Fold(self.feed), dropped, quality)
+            index += 1
+        self._frontier = reached
+
+    def _close_gap(self, index: int, reached: int) -> Generator[Window, None, int]:
+        """Tell empty windows of a gap and return the first index after it.
+
+        Of a gap longer than an hour of windows only the ends are told: the gap itself is on record.
+        """
+        last = index
+        while last + 1 < reached and self._mark_of(last + 1) is Quality.GAP and not self._holds(last + 1):
+            last += 1
+        self._remember_gap(index, last)
+        for at in range(index, last + 1):
+            if at - index >= _LONGEST_GAP and at != last:
+                continue
+            for series in self._open:
+                dropped = self._dropped.pop((series, at), 0)
+                yield self._window(series, at, Fold(self.feed), dropped, Quality.GAP)
+        return last + 1
+
+    def _holds(self, index: int) -> bool:
+        return any(index in folds for folds in self._open.values())
+
+    def _remember_gap(self, first: int, last: int) -> None:
+        if self._gaps and self._gaps[-1][1] == first - 1:
+            first = self._gaps.pop()[0]
+        self._gaps.append((first, last))
+        if len(self._gaps) > _GAPS_KEPT:
+            forgotten = self._gaps.pop(0)[1]
+            self._revised = {key: held for key, held in self._revised.items() if key[1] > forgotten or held.pending}
+
+    def _mark_of(self, index: int) -> Quality:
+        start, end = index * self.width, (index + 1) * self.width
+        found = {mark.quality for mark in self._marks if mark.start < end and mark.end > start}
+        return next((quality for quality in _WORST_FIRST if quality in found), Quality.OK)
+
+    def _window(self, series: str, index: int, fold: Fold, dropped: int, quality: Quality, revision: int = 0) -> Window:
+        return Window(
+            series=series,
+            start=index * self.width,
+            width=self.width,
+            count=fold.count,
+            features=fold.features(self.width),
+            dimension_counts=fold.dimension_counts(),
+            late=fold.late,
+            dropped=dropped,
+            quality=quality,
+            revision=revision,
+        )
+
+    def snapshot(self) -> WindowsState:
+        """Everything needed to go on after the last batch."""
+        return WindowsState(
+            width=self.width,
+            frontier=self._frontier,
+            first=self._first,
+            open=tuple(
+                (series, tuple((index, fold.snapshot()) for index, fold in sorted(folds.items())))
+                for series, folds in self._open.items()
+            ),
+            dropped=tuple((series, index, count) for (series, index), count in self._dropped.items()),
+            marks=tuple(self._marks),
+            gaps=tuple(self._gaps),
+            revised=tuple(
+                (series, index, held.revision, held.pending, held.fold.snapshot())
+                for (series, index), held in self._revised.items()
+            ),
+        )
+
+    def restore(self, state: WindowsState) -> None:
+        """Go on from a snapshot taken with the same feed and width."""
+        self._frontier, self._first = state.frontier, state.first
+        self._open = {
+            series: {index: Fold.restore(self.feed, fold) for index, fold in folds} for series, folds in state.open
+        }
+        self._dropped = {(series, index): count for series, index, count in state.dropped}
+        self._marks = list(state.marks)
+        self._gaps = list(state.gaps)
+        self._revised = {}
+        for series, index, revision, pending, fold in state.revised:
+            held = _Revision(Fold.restore(self.feed, fold), revision)
+            held.pending = pending
+            self._revised[series, index] = held

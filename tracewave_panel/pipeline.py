@@ -1,0 +1,168 @@
+"""The streamz graph, on one page; nothing else in Tracewave knows streamz.
+
+::
+
+    Batch ── fold ── judge ── follow ── Findings ──┬── sink
+                                                   └── sink
+
+The graph has no event loop: `emit` returns when every sink has had the findings.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from streamz import Stream
+
+from tracewave_panel import codec
+from tracewave_panel.core.analyzer import Analyzer, AnalyzerSettings, AnalyzerState
+from tracewave_panel.core.episodes import Episodes, EpisodeSettings, EpisodesState
+from tracewave_panel.core.windows import TumblingWindows, WindowsState
+from tracewave_panel.errors import StateError
+from tracewave_panel.feeds import Feed
+from tracewave_panel.model import Analysis, Anomaly, Batch, Findings, Mark, Quality, Window
+
+__all__ = ["Pipeline", "PipelineSettings"]
+
+STATE_VERSION = 1
+Sink = Callable[[Findings], None]
+logger = logging.getLogger(__name__)
+
+
+class PipelineSettings(msgspec.Struct, frozen=True):
+    """What a pipeline is made of; `width` in seconds."""
+
+    analyzer: AnalyzerSettings
+    episodes: EpisodeSettings = EpisodeSettings()
+    width: float = 1.0
+
+
+class PipelineState(msgspec.Struct, frozen=True):
+    """Everything between two batches."""
+
+    version: int
+    feed: str
+    windows: WindowsState
+    analyzer: AnalyzerState
+    episodes: EpisodesState
+    gap: Mark | None
+
+
+class Pipeline:
+    """Batches in, findings out to every sink.
+
+    A sink that raises is counted in `failures` under its name and logged; the others go on.
+    """
+
+    def __init__(self, feed: Feed, settings: PipelineSettings, sinks: Mapping[str, Sink]) -> None:
+        self.feed = feed
+        self.failures = dict.fromkeys(sinks, 0)
+        self._width = settings.width
+        self._windows = TumblingWindows(feed, settings.width)
+        self._analyzer = Analyzer(feed, settings.analyzer)
+        self._episodes = Episodes(feed, settings.episodes)
+        self._gap: Mark | None = None
+        self._source: Any = Stream()
+        self._findings: Any = self._source.map(self._fold).map(self._judge).map(self._follow)
+        self._sinks = [self._findings.sink(self._guarded(name, sink)) for name, sink in sinks.items()]
+
+    def emit(self, batch: Batch) -> None:
+        """Send a batch through the graph."""
+        self._source.emit(batch)
+
+    def flush(self, batch: Batch) -> None:
+        """Tell what is still open, as ``partial``, to the sinks; nothing is learned from it."""
+        rest = Batch(batch.arrived_at, batch.watermark, batch.status)
+        self._findings.emit(self._follow(self._judge((rest, self._windows.flush()))))
+
+    def _fold(self, batch: Batch) -> tuple[Batch, list[Window]]:
+        return batch, self._windows.push(batch)
+
+    def _judge(self, folded: tuple[Batch, list[Window]]) -> tuple[Batch, list[Analysis]]:
+        batch, windows = folded
+        return batch, [analysis for window in windows for analysis in self._analyzer.analyze(window)]
+
+    def _follow(self, judged: tuple[Batch, list[Analysis]]) -> Findings:
+        batch, analyses = judged
+        anomalies: list[Anomaly] = []
+        for analysis in analyses:
+            anomalies.extend(self._episodes.follow(analysis))
+        first_metric = self.feed.metrics[0].name
+        windows = [analysis.window for analysis in analyses if analysis.metric == first_metric]
+        return Findings(
+            arrived_at=batch.arrived_at,
+            watermark=batch.watermark,
+            status=batch.status,
+            analyses=tuple(analyses),
+            anomalies=tuple(anomalies),
+            gaps=tuple(self._gaps(windows)),
+            events=batch.events,
+            late=sum(window.late for window in windows),
+            dropped=sum(window.dropped for window in windows),
+            undecodable=batch.undecodable,
+            duplicates=batch.duplicates,
+        )
+
+    def _gaps(self, windows: Sequence[Window]) -> list[Mark]:
+        """Gaps that grew, each from its start: a gap told over many batches keeps its start."""
+        grown: dict[float, Mark] = {}
+        for window in windows:
+            if window.quality is Quality.GAP:
+                follows = self._gap is not None and window.start <= self._gap.end
+                start = self._gap.start if follows and self._gap is not None else window.start
+                self._gap = grown[start] = Mark(start, window.end, Quality.GAP)
+        return list(grown.values())
+
+    def _guarded(self, name: str, sink: Sink) -> Sink:
+        def guarded(findings: Findings) -> None:
+            try:
+                sink(findings)
+            except Exception:
+                self.failures[name] += 1
+                logger.exception("the %s could not take findings up to watermark %s", name, findings.watermark)
+
+        return guarded
+
+    def snapshot(self) -> bytes:
+        """The whole State, to go on from after the last batch."""
+        return codec.pack(
+            PipelineState(
+                version=STATE_VERSION,
+                feed=self.feed.name,
+                windows=self._windows.snapshot(),
+                analyzer=self._analyzer.snapshot(),
+                episodes=self._episodes.snapshot(),
+                gap=self._gap,
+            )
+        )
+
+    def restore(self, saved: bytes, *, learned_only: bool = False) -> None:
+        """Go on from a State; with `learned_only` take what was learned, not where it was.
+
+        Raises
+        ------
+        StateError
+            When the State is damaged, of another version, feed or window width.
+        """
+        state = codec.decode_packed(saved, PipelineState)
+        for what, found, wanted in (
+            ("version", state.version, STATE_VERSION),
+            ("feed", state.feed, self.feed.name),
+            ("window width", state.windows.width, self._width),
+        ):
+            if found != wanted:
+                raise StateError(f"the saved State has {what} {found}, this run has {wanted}; starting without it")
+        self._analyzer.restore(state.analyzer)
+        if not learned_only:
+            self._windows.restore(state.windows)
+            self._episodes.restore(state.episodes)
+            self._gap = state.gap
+
+    def close(self) -> None:
+        """Take the graph apart; streamz keeps sinks alive until then."""
+        for sink in self._sinks:
+            sink.destroy()
+        self._source.destroy()

@@ -1,0 +1,147 @@
+"""What to run: from the words of ``--source`` to a source, its State and where its history goes."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from tracewave_panel.config import Settings
+from tracewave_panel.core.analyzer import AnalyzerSettings
+from tracewave_panel.core.detectors import DETECTORS
+from tracewave_panel.errors import ConfigError, FeedError
+from tracewave_panel.feeds import WIKIMEDIA, Feed
+from tracewave_panel.model import Origin
+from tracewave_panel.pipeline import PipelineSettings
+from tracewave_panel.ports import Source
+from tracewave_panel.registry import resolve
+from tracewave_panel.sources import wikimedia
+from tracewave_panel.sources.replay import RecordingSource
+from tracewave_panel.sources.rolling_recording import newest_recording
+from tracewave_panel.sources.synthetic import SyntheticSource
+
+__all__ = ["BUNDLED", "Plan", "Planner", "pipeline_settings"]
+
+_NAME = "simulated-edits.jsonl.gz"
+_INSTALLED = Path(__file__).parent / "recordings" / _NAME
+BUNDLED = _INSTALLED if _INSTALLED.is_file() else Path(__file__).parents[1] / "recordings" / _NAME
+PROBE_SECONDS = 4.0
+logger = logging.getLogger(__name__)
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """One run of the pipeline.
+
+    Attributes
+    ----------
+    note
+        Why this source, in words; empty when it is simply the one that was asked for.
+    learned
+        A State file whose detectors the run starts with, warm.
+    fallback
+        Whether to keep trying the live feed and go over to it when it answers.
+    """
+
+    feed: Feed
+    source: Source
+    note: str = ""
+    learned: Path | None = None
+    fallback: bool = False
+
+    @property
+    def live(self) -> bool:
+        """Whether the events are happening now; only then buffers shed and a State is kept."""
+        return self.source.origin is Origin.LIVE and not isinstance(self.source, RecordingSource)
+
+
+class Planner:
+    """Reads ``--source`` and decides, again each time it is asked, what to run.
+
+    Parameters
+    ----------
+    spec
+        ``auto``, ``wikimedia``, ``synthetic`` or ``recording:PATH``.
+    speed
+        Of recordings and synthetic feeds; None is as fast as possible.
+    data
+        Data folder, which may hold a rolling recording of real data.
+
+    Raises
+    ------
+    ConfigError
+        When `spec` is none of these.
+    """
+
+    def __init__(self, settings: Settings, spec: str, *, speed: float | None = 1.0, data: Path | None = None) -> None:
+        self._settings = settings
+        self._speed = speed
+        self._data = data
+        self._name, _, self._path = spec.partition(":")
+        if self._name not in {"auto", "wikimedia", "synthetic", "recording"} or (self._name == "recording") != bool(
+            self._path
+        ):
+            raise ConfigError(f"--source {spec}: choose auto, wikimedia, synthetic or recording:PATH")
+
+    async def choose(self) -> Plan:
+        """Decide what to run now; may take some seconds to try the live feed."""
+        if self._name == "synthetic":
+            source = SyntheticSource(self._settings.synthetic, speed=self._speed)
+            return Plan(WIKIMEDIA, source, learned=_state_of(BUNDLED))
+        if self._name == "recording":
+            return self._replay(Path(self._path))
+        if self._name == "wikimedia":
+            return self._live()
+        reason = await self.unreachable()
+        return self._fall_back(reason) if reason else self._live()
+
+    async def unreachable(self) -> str | None:
+        """Why the live feed cannot be had at this moment, or None when it can."""
+        return await wikimedia.probe(self._settings.wikimedia, PROBE_SECONDS)
+
+    def _live(self) -> Plan:
+        return Plan(WIKIMEDIA, wikimedia.WikimediaSource(self._settings.wikimedia))
+
+    def _fall_back(self, reason: str) -> Plan:
+        found = newest_recording(self._data / "rolling") if self._data else None
+        for path in filter(None, (found, BUNDLED)):
+            try:
+                plan = self._replay(path)
+            except (ConfigError, FeedError) as error:
+                logger.warning("cannot fall back to %s: %s", path, error)
+                continue
+            what = "the bundled simulation" if path == BUNDLED else "the newest real recording"
+            note = f"The live feed cannot be reached ({reason}). Showing {what} and trying again."
+            return msgspec.structs.replace(plan, fallback=True, note=note)
+        raise FeedError(f"the live feed cannot be reached ({reason}), and there is no recording to show instead")
+
+    def _replay(self, path: Path) -> Plan:
+        source = RecordingSource(
+            path, speed=self._speed, loop=True, rebase_to=time.time(), step=self._settings.window.width
+        )
+        return Plan(WIKIMEDIA, source, learned=_state_of(path))
+
+
+def _state_of(recording: Path) -> Path | None:
+    state = recording.with_name(recording.name.removesuffix(".jsonl.gz") + ".state")
+    return state if state.is_file() else None
+
+
+def pipeline_settings(settings: Settings) -> PipelineSettings:
+    """What the settings say of the pipeline, with the detectors' classes found."""
+    chosen: dict[str, tuple[Callable[..., object], object]] = {
+        name: (resolve(DETECTORS, name), getattr(settings.detectors, name)) for name in settings.detectors.enabled
+    }
+    return PipelineSettings(
+        analyzer=AnalyzerSettings(
+            detectors=chosen,
+            ensemble=settings.ensemble,
+            baseline_memory=settings.explain.memory,
+            explained=settings.explain.windows,
+            acceptance=settings.episodes.acceptance,
+        ),
+        episodes=settings.episodes,
+        width=settings.window.width,
+    )

@@ -1,0 +1,307 @@
+"""Builds adapters from settings and runs them on a thread of their own, with its own event loop.
+
+Building a page blocks the dashboard's loop for some tenths of a second; arrival times and counts
+must not bend for that, so feed, bus and graph live here, and pages only read stores.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tracewave_panel.buses.memory import MemoryBus
+from tracewave_panel.config import Settings, load_settings
+from tracewave_panel.errors import StateError, StoreError, TracewaveError
+from tracewave_panel.feeds import WIKIMEDIA, Feed
+from tracewave_panel.model import Batch, Findings, Origin
+from tracewave_panel.pipeline import Pipeline
+from tracewave_panel.plan import Plan, Planner, pipeline_settings
+from tracewave_panel.ports import FeedState, SavedState, SourceStatus
+from tracewave_panel.sources.rolling_recording import RollingRecording
+from tracewave_panel.stores.open_history import OpenHistory, open_history
+from tracewave_panel.stores.ring import RingStore
+
+__all__ = ["Runtime", "shared_runtime"]
+
+_RETRY_LIVE = 20.0
+logger = logging.getLogger(__name__)
+
+
+class Runtime:
+    """One pipeline after the other, until stopped; fulfils :class:`~tracewave_panel.ports.Control`.
+
+    Parameters
+    ----------
+    planner
+        Decides what to run; asked again when a run ends because the live feed answers.
+    data
+        Folder for history, State and the rolling recording; None keeps everything in memory.
+
+    Attributes
+    ----------
+    store
+        What pages read. A new run starts it anew and raises `run`.
+    """
+
+    feed: Feed = WIKIMEDIA
+
+    def __init__(self, settings: Settings, planner: Planner, *, data: Path | None = None) -> None:
+        self.store = RingStore()
+        self.run = 0
+        self.failure: str | None = None
+        self._settings = settings
+        self._planner = planner
+        self._data = data
+        self._totals: dict[str, int] = {}
+        self._plan: Plan | None = None
+        self._pipeline: Pipeline | None = None
+        self._bus: MemoryBus | None = None
+        self._history: OpenHistory | None = None
+        self._history_note = ""
+        self._started = time.time()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping = asyncio.Event()
+
+    # -- life
+
+    def start(self) -> None:
+        """Begin, on a thread of its own; returns at once."""
+        self._thread = threading.Thread(target=self._main, name="tracewave-feed", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """End the feed, commit everything, and join the thread.
+
+        Raises
+        ------
+        StoreError
+            When that takes longer than `timeout` seconds.
+        """
+        if self._thread is None:
+            return
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended by itself
+                self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join(timeout)
+        if self._thread.is_alive():
+            raise StoreError(f"the feed's thread did not end within {timeout:g} s; the last seconds may not be stored")
+
+    def join(self) -> None:
+        """Wait until the source has ended by itself."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def _main(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except TracewaveError as error:
+            self.failure = str(error)
+            logger.error("%s", error)  # noqa: TRY400 (the words are for the person who runs it)
+        except Exception as error:
+            self.failure = f"the feed's thread failed: {error}"
+            logger.exception("the feed's thread failed")
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        again = True
+        while again and not self._stopping.is_set():
+            plan = await self._until_stopped(self._planner.choose())
+            again = plan is not None and await self._run(plan)
+
+    async def _until_stopped(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Result of `work`, or None when told to stop before it was done."""
+        task, stop = asyncio.ensure_future(work), asyncio.ensure_future(self._stopping.wait())
+        await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if not task.done():
+            task.cancel()
+            return None
+        return task.result()
+
+    # -- one run
+
+    async def _run(self, plan: Plan) -> bool:
+        """Run a plan to its end; True when another should follow."""
+        self.store.clear()
+        self._totals = {}
+        self._history, self._history_note = self._open_history(plan)
+        sinks = {"page": self.store.append, "totals": self._count}
+        if self._history:
+            sinks["history"] = self._history.store.append
+        self._pipeline = pipeline = Pipeline(plan.feed, pipeline_settings(self._settings), sinks)
+        self._bus = MemoryBus(self._settings.bus.capacity, shed=plan.live)
+        position = self._restore(plan, pipeline)
+        self._plan = plan
+        self.run += 1
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                watcher = tasks.create_task(self._watch(plan))
+                consumer = tasks.create_task(self._consume(plan, pipeline, self._bus))
+                await self._produce(plan, position, self._bus)
+                switched = watcher.done() and not self._stopping.is_set()
+                watcher.cancel()
+                await self._bus.close()
+                await consumer
+        except* TracewaveError as group:
+            raise group.exceptions[0] from None
+        finally:
+            pipeline.close()
+            if self._history:
+                self._history.close()
+                self._history = None
+        return switched
+
+    def _open_history(self, plan: Plan) -> tuple[OpenHistory | None, str]:
+        if self._data is None:
+            return None, ""
+        try:
+            origin, interval = plan.source.origin, self._settings.store.commit_interval
+            return open_history(self._data, plan.feed, origin, fresh=not plan.live, commit_interval=interval), ""
+        except StoreError as error:
+            logger.error("history is not being kept: %s", error)  # noqa: TRY400
+            return None, f"History is not being kept: {error}"
+
+    def _restore(self, plan: Plan, pipeline: Pipeline) -> bytes:
+        """Bring back the State and return the source position it belongs to."""
+        try:
+            if plan.live and self._history:
+                saved = self._history.store.load_state()
+                if saved:
+                    pipeline.restore(saved.state)
+                    return saved.position
+            elif plan.learned:
+                pipeline.restore(plan.learned.read_bytes(), learned_only=True)
+        except StateError as error:
+            logger.warning("%s", error)
+        return b""
+
+    async def _watch(self, plan: Plan) -> None:
+        """End the source when told to stop, or when the live feed answers after all."""
+        while not self._stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), _RETRY_LIVE if plan.fallback else None)
+                break
+            if await self._planner.unreachable() is None:
+                logger.info("the live feed answers; going over to it")
+                break
+        await plan.source.stop()
+
+    async def _produce(self, plan: Plan, position: bytes, bus: MemoryBus) -> None:
+        rolling = self._rolling(plan)
+        try:
+            async with contextlib.aclosing(plan.source.batches(position)) as batches:  # type: ignore[type-var]
+                async for batch in batches:
+                    await bus.publish(batch)
+                    if rolling:
+                        rolling = self._record(rolling, batch)
+        finally:
+            if rolling:
+                rolling.close()
+
+    def _rolling(self, plan: Plan) -> RollingRecording | None:
+        if not plan.live or self._data is None or not self._settings.store.rolling:
+            return None
+        try:
+            return RollingRecording(self._data / "rolling", plan.feed.name, keep=self._settings.store.rolling)
+        except TracewaveError as error:
+            logger.warning("the last minutes are not being recorded: %s", error)
+            return None
+
+    def _record(self, rolling: RollingRecording, batch: Batch) -> RollingRecording | None:
+        try:
+            rolling.write(batch)
+        except StoreError as error:
+            logger.warning("the last minutes are no longer being recorded: %s", error)
+            return None
+        return rolling
+
+    async def _consume(self, plan: Plan, pipeline: Pipeline, bus: MemoryBus) -> None:
+        last: Batch | None = None
+        async for batch in bus.subscribe():
+            pipeline.emit(batch)
+            last = batch
+            if batch.position and plan.live and self._history:
+                self._history.store.save_state(
+                    SavedState(time.time(), batch.watermark, batch.position, pipeline.snapshot())
+                )
+            await asyncio.sleep(0)
+        if last is not None:
+            pipeline.flush(last)
+
+    def _count(self, findings: Findings) -> None:
+        first_metric = self.feed.metrics[0].name
+        for name, more in (
+            ("events", len(findings.events)),
+            ("windows", sum(analysis.metric == first_metric for analysis in findings.analyses)),
+            ("anomalies", sum(anomaly.opened == anomaly.updated for anomaly in findings.anomalies)),
+            ("late", findings.late),
+            ("dropped", findings.dropped),
+            ("undecodable", findings.undecodable),
+            ("duplicates", findings.duplicates),
+        ):
+            self._totals[name] = self._totals.get(name, 0) + more
+
+    # -- Control
+
+    @property
+    def origin(self) -> Origin:
+        """Where the events on the page come from at this moment."""
+        return self._plan.source.origin if self._plan else Origin.LIVE
+
+    def source_status(self) -> SourceStatus:
+        """What the source says, with why it was chosen and whether history is kept."""
+        if self.failure:
+            return SourceStatus(FeedState("ended", self.failure, self._started), {})
+        if self._plan is None:
+            return SourceStatus(FeedState("connecting", "trying the live feed", self._started), {})
+        said = self._plan.source.status()
+        note = " ".join(filter(None, (self._plan.note, said.state.note, self._history_note)))
+        return msgspec.structs.replace(said, state=msgspec.structs.replace(said.state, note=note))
+
+    def counters(self) -> dict[str, int]:
+        """Totals of this run."""
+        totals = dict(self._totals)
+        if self._bus:
+            totals["waiting"] = self._bus.depth
+        if self._pipeline:
+            totals.update({f"{name}_failures": count for name, count in self._pipeline.failures.items()})
+        return totals
+
+
+_shared_lock = threading.Lock()
+_shared: Runtime | None = None
+
+
+def shared_runtime() -> Runtime:
+    """The one runtime of this process, made and started when first asked for.
+
+    For ``panel serve``, which runs its script once a session. Settings come from
+    ``tracewave.toml`` and the environment, the source from ``TRACEWAVE_SOURCE`` (``auto``), the
+    data folder from ``TRACEWAVE_DATA`` (``data``).
+    """
+    global _shared  # noqa: PLW0603 (a process has one pipeline, whoever asks first makes it)
+    with _shared_lock:
+        if _shared is None:
+            settings = load_settings(None, os.environ)
+            data = Path(os.environ.get("TRACEWAVE_DATA", "data"))
+            planner = Planner(settings, os.environ.get("TRACEWAVE_SOURCE", "auto"), data=data)
+            _shared = Runtime(settings, planner, data=data)
+            _shared.start()
+            threading.Thread(target=_stop_at_exit, args=(_shared,), name="tracewave-exit").start()
+        return _shared
+
+
+def _stop_at_exit(runtime: Runtime) -> None:
+    """Wait for the main thread's end, then commit: the store's writer is joined, never cut off."""
+    threading.main_thread().join()
+    runtime.stop()

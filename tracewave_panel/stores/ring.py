@@ -1,0 +1,168 @@
+"""The in-memory store: bounded, thread-safe, and what the live page reads."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Sequence
+from threading import Lock
+from typing import Generic, TypeVar
+
+from tracewave_panel.errors import StoreError
+from tracewave_panel.model import Analysis, Anomaly, Event, Findings
+from tracewave_panel.ports import Page, SavedState
+
+__all__ = ["RingStore"]
+
+T = TypeVar("T")
+
+
+class RingStore:
+    """Keeps the newest findings in memory, and the last State.
+
+    One thread may write while others read. A cursor is the running number of the last item
+    read, starting at 0; a cursor from the future is answered with an empty page that leads back
+    to the present. What falls out is counted in :attr:`~tracewave_panel.ports.Page.missed`.
+
+    Of an anomaly only the last telling is kept, in the place of its number: a reader that
+    follows closely sees every telling, a slow one sees where each episode stands now.
+
+    Parameters
+    ----------
+    analyses, events
+        How many of each are kept. The default holds a quarter of an hour of four metrics
+        at a window a second.
+    anomalies
+        How many ids are kept: those told last.
+
+    Raises
+    ------
+    StoreError
+        By every method after :meth:`close`.
+
+    Examples
+    --------
+    >>> from tracewave_panel.model import Event, Findings, Status
+    >>> store = RingStore(events=2)
+    >>> edits = tuple(Event(time=t, occurred_at=t, arrived_at=t, series="edits", id=str(t)) for t in (1.0, 2.0, 3.0))
+    >>> store.append(Findings(arrived_at=3.0, watermark=3.0, status=Status.LIVE, events=edits))
+    >>> page = store.events()
+    >>> [event.id for event in page.items], page.cursor, page.missed
+    (['2.0', '3.0'], 3, 1)
+    >>> store.events(after=page.cursor).items
+    ()
+    """
+
+    def __init__(self, *, analyses: int = 3600, anomalies: int = 200, events: int = 5000) -> None:
+        self._analyses: _Ring[Analysis] = _Ring(analyses)
+        self._events: _Ring[Event] = _Ring(events)
+        self._anomalies = _LastTellings(anomalies)
+        self._state: SavedState | None = None
+        self._lock = Lock()
+        self._closed = False
+
+    def append(self, findings: Findings) -> None:
+        """Keep what one batch gave; about a tenth of a microsecond an item."""
+        with self._lock:
+            self._check_open()
+            self._analyses.extend(findings.analyses)
+            self._events.extend(findings.events)
+            for anomaly in findings.anomalies:
+                self._anomalies.tell(anomaly)
+
+    def analyses(self, after: int = 0, limit: int = 1000) -> Page[Analysis]:
+        """Analyses appended after the cursor, oldest first."""
+        with self._lock:
+            self._check_open()
+            return self._analyses.page(after, limit)
+
+    def anomalies(self, after: int = 0, limit: int = 1000) -> Page[Anomaly]:
+        """Last telling of each anomaly that was told after the cursor, in order of telling."""
+        with self._lock:
+            self._check_open()
+            return self._anomalies.page(after, limit)
+
+    def events(self, after: int = 0, limit: int = 1000) -> Page[Event]:
+        """Raw events appended after the cursor, oldest first."""
+        with self._lock:
+            self._check_open()
+            return self._events.page(after, limit)
+
+    def save_state(self, saved: SavedState) -> None:
+        """Keep a State in place of the one before."""
+        with self._lock:
+            self._check_open()
+            self._state = saved
+
+    def load_state(self) -> SavedState | None:
+        """Return the last State, or None."""
+        with self._lock:
+            self._check_open()
+            return self._state
+
+    def close(self) -> None:
+        """Refuse further calls; what was kept is let go with the store."""
+        with self._lock:
+            self._closed = True
+
+    def _check_open(self) -> None:
+        if self._closed:
+            msg = "the in-memory store is closed; make a new RingStore"
+            raise StoreError(msg)
+
+
+class _Ring(Generic[T]):
+    """Item number n (from 1) lies in slot ``(n - 1) % size``, so a page costs only what it holds."""
+
+    def __init__(self, size: int) -> None:
+        self._slots: list[T] = []
+        self._size = size
+        self._total = 0
+
+    def extend(self, items: Sequence[T]) -> None:
+        filling = self._size - len(self._slots)
+        self._slots.extend(items[:filling])
+        number = self._total + min(filling, len(items))
+        for item in items[filling:]:
+            self._slots[number % self._size] = item
+            number += 1
+        self._total = number
+
+    def page(self, after: int, limit: int) -> Page[T]:
+        oldest = self._total - len(self._slots)
+        first = min(max(after, oldest), self._total)
+        last = min(first + limit, self._total)
+        start, stop = first % self._size, last - first + first % self._size
+        items = self._slots[start:stop]
+        if stop > self._size:
+            items += self._slots[: stop - self._size]
+        return Page(tuple(items), last, max(0, first - after))
+
+
+class _LastTellings:
+    """Tellings by id in order of their number; a new telling moves its id to the end."""
+
+    REMEMBERED = 10_000  # numbers of forgotten tellings, so that `missed` can be exact
+
+    def __init__(self, size: int) -> None:
+        self._tellings: dict[str, tuple[int, Anomaly]] = {}
+        self._forgotten: deque[int] = deque(maxlen=self.REMEMBERED)
+        self._size = size
+        self._total = 0
+
+    def tell(self, anomaly: Anomaly) -> None:
+        self._total += 1
+        self._tellings.pop(anomaly.id, None)
+        self._tellings[anomaly.id] = (self._total, anomaly)
+        if len(self._tellings) > self._size:
+            number, _ = self._tellings.pop(next(iter(self._tellings)))
+            self._forgotten.append(number)
+
+    def page(self, after: int, limit: int) -> Page[Anomaly]:
+        if after >= self._total:
+            return Page((), self._total)
+        newer = [telling for telling in self._tellings.values() if telling[0] > after]
+        taken = newer[:limit]
+        cursor = taken[-1][0] if taken else self._total
+        missed = len(self._forgotten) - bisect_right(self._forgotten, after)
+        return Page(tuple(anomaly for _, anomaly in taken), cursor, missed)

@@ -1,0 +1,269 @@
+"""What history looks like on disk: tables, views and their words, for one feed.
+
+Keys are kept by the writer, which deletes what it tells again in the same transaction; there are
+no indexes to hold in memory. Times are TIMESTAMPTZ in UTC, lengths are seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from tracewave_panel.feeds import Feed
+
+__all__ = ["DEPENDANTS", "VERSION", "Column", "TableSchema", "statements", "tables"]
+
+VERSION = 1
+
+DEPENDANTS = ("metrics", "scores", "dimension_counts", "window_contributions")
+"""Tables whose rows belong to a window, by series and start."""
+
+_ARROW = {
+    "VARCHAR": pa.string(),
+    "VARCHAR[]": pa.list_(pa.string()),
+    "TIMESTAMPTZ": pa.timestamp("us", "UTC"),
+    "DOUBLE": pa.float64(),
+    "BIGINT": pa.int64(),
+    "TINYINT": pa.int8(),
+    "BOOLEAN": pa.bool_(),
+    "BLOB": pa.binary(),
+}
+
+
+class Column(msgspec.Struct, frozen=True):
+    """One column: its name, SQL type and meaning."""
+
+    name: str
+    type: str
+    comment: str
+
+
+class TableSchema(msgspec.Struct, frozen=True):
+    """One table: its name, meaning and columns in order."""
+
+    name: str
+    comment: str
+    columns: tuple[Column, ...]
+
+    def arrow(self, rows: list[tuple[Any, ...]]) -> pa.Table:
+        """Rows as an Arrow table; times are whole microseconds since the epoch."""
+        values = zip(*rows, strict=True)
+        arrays = [pa.array(column, _ARROW[spec.type]) for spec, column in zip(self.columns, values, strict=True)]
+        return pa.table(arrays, names=[spec.name for spec in self.columns])
+
+
+_WINDOW_KEY = (
+    Column("series", "VARCHAR", "time series"),
+    Column("start", "TIMESTAMPTZ", "first moment of the window"),
+)
+_METRIC_KEY = (*_WINDOW_KEY, Column("metric", "VARCHAR", "feature that the detectors watch"))
+_JUDGEMENT = (
+    Column("observed", "DOUBLE", "the metric"),
+    Column("expected", "DOUBLE", "what the detectors expected; NULL: nobody knew"),
+    Column("confidence", "DOUBLE", "scores of the detectors that fired over the number available, 0 to 1"),
+    Column("rarity", "DOUBLE", "chance of a window like this on an ordinary day"),
+    Column("severity", "VARCHAR", "none, info, warning or critical"),
+    Column("direction", "TINYINT", "1 a rise, -1 a fall, 0 the mix alone"),
+    Column("verdict", "VARCHAR", "what the explanation concluded: culprit, global or none"),
+    Column("completeness", "DOUBLE", "share of the change that the named contributions account for"),
+)
+_CONTRIBUTION = (
+    Column("rank", "BIGINT", "1 is the strongest"),
+    Column("dimension", "VARCHAR", "which dimension"),
+    Column("value", "VARCHAR", "which of its values"),
+    Column("observed", "DOUBLE", "events of this value"),
+    Column("expected", "DOUBLE", "events of this value by its baseline"),
+    Column("share", "DOUBLE", "part of the whole change; negative: it went the other way"),
+    Column("significance", "DOUBLE", "signed root of G, about standard normal when the mix did not change"),
+    Column("named", "BOOLEAN", "whether it passed the bar that keeps rare noise from leading"),
+)
+_TOLD = Column("told", "BIGINT", "running number of the telling; what cursors count")
+
+
+def tables(feed: Feed) -> dict[str, TableSchema]:
+    """Every table by name, in the order in which they are created."""
+    features = tuple(
+        Column(feature.name, "DOUBLE", f"feature: {feature.fold} {feature.of} {feature.value}".strip())
+        for feature in feed.features
+    )
+    schemas = (
+        TableSchema(
+            "windows",
+            f"Tumbling windows of {feed.title}. Key: series, start; the newest revision holds.",
+            (
+                *_WINDOW_KEY,
+                Column("width", "DOUBLE", "length in seconds"),
+                Column("quality", "VARCHAR", "ok and backfilled are judged; partial, gap and revised are only shown"),
+                Column("revision", "BIGINT", "0 at first; more when a gap was told again with late events"),
+                Column("count", "BIGINT", "events"),
+                Column("late", "BIGINT", "events among count that belong to an earlier window"),
+                Column("dropped", "BIGINT", "events that a full buffer shed; not in count"),
+                *features,
+            ),
+        ),
+        TableSchema(
+            "metrics",
+            "What the ensemble said of each metric of each window. Key: series, start, metric.",
+            (
+                *_METRIC_KEY,
+                *_JUDGEMENT,
+                Column("spread", "DOUBLE", "about one standard deviation around expected, in the metric's unit"),
+                Column("alerting", "BOOLEAN", "whether the ensemble calls the window anomalous"),
+                _TOLD,
+            ),
+        ),
+        TableSchema(
+            "scores",
+            "Each detector's word on each metric of each window. Key: series, start, metric, detector.",
+            (
+                *_METRIC_KEY,
+                Column("detector", "VARCHAR", "name of the detector"),
+                Column("statistic", "DOUBLE", "the detector's own number"),
+                Column("p", "DOUBLE", "chance of a statistic this extreme on an ordinary window"),
+                Column("score", "DOUBLE", "min(1, -log10(p) / 10): 0.5 is one in 100,000"),
+                Column("fired", "BOOLEAN", "whether the detector alone calls the window unusual"),
+                Column("warm", "BOOLEAN", "false: it abstains"),
+                Column("direction", "TINYINT", "1 a rise, -1 a fall, 0 cannot say"),
+                Column("expected", "DOUBLE", "what it expected of the metric, if it expects a value"),
+                Column("reason", "VARCHAR", "why it abstains"),
+                Column("windows_left", "BIGINT", "windows it needs until it is warm"),
+            ),
+        ),
+        TableSchema(
+            "dimension_counts",
+            "How often each dimension value occurred in a window. Key: series, start, dimension, value.",
+            (
+                *_WINDOW_KEY,
+                Column("dimension", "VARCHAR", "one of " + ", ".join(feed.dimensions)),
+                Column("value", "VARCHAR", "one of its values"),
+                Column("count", "BIGINT", "events"),
+            ),
+        ),
+        TableSchema(
+            "window_contributions",
+            "What explains the change of a metric in a window. Key: series, start, metric, rank.",
+            (*_METRIC_KEY, *_CONTRIBUTION),
+        ),
+        TableSchema(
+            "anomalies",
+            "Episodes, as last told; judgement columns are those of the peak. Key: id.",
+            (
+                Column("id", "VARCHAR", "derived from series, metric, kind and opened"),
+                Column("series", "VARCHAR", "time series"),
+                Column("metric", "VARCHAR", "feature that the detectors watch"),
+                Column("kind", "VARCHAR", "rate_up, rate_down, mix_shift or feed_silent"),
+                Column("opened", "TIMESTAMPTZ", "start of the first alerting window"),
+                Column("peaked", "TIMESTAMPTZ", "start of the strongest window"),
+                Column("updated", "TIMESTAMPTZ", "start of the window that this telling was made from"),
+                Column("closed", "TIMESTAMPTZ", "end of the last alerting window; NULL: still open"),
+                *_JUDGEMENT,
+                Column("agreeing", "VARCHAR[]", "detectors that fired at the peak"),
+                Column("quiet", "VARCHAR[]", "detectors that were warm and did not"),
+                Column("abstained", "VARCHAR[]", "detectors that were not warm"),
+                Column("quality", "VARCHAR", "quality of the peak window"),
+                Column("title", "VARCHAR", "one line for a person; holds text from the feed"),
+                _TOLD,
+            ),
+        ),
+        TableSchema(
+            "contributions",
+            "What explains an anomaly, at its peak. Key: anomaly_id, rank.",
+            (Column("anomaly_id", "VARCHAR", "anomalies.id"), *_CONTRIBUTION),
+        ),
+        TableSchema(
+            "gaps",
+            "Stretches of time that the feed did not deliver. Key: start.",
+            (
+                Column("start", "TIMESTAMPTZ", "first missing moment"),
+                Column("until", "TIMESTAMPTZ", "first moment after the gap"),
+                Column("recorded_at", "TIMESTAMPTZ", "when it was found out"),
+            ),
+        ),
+        TableSchema(
+            "states",
+            "The newest few saved States, from which a stopped run goes on.",
+            (
+                Column("saved_at", "TIMESTAMPTZ", "when it was saved"),
+                Column("watermark", "TIMESTAMPTZ", "windows that end after this are told again"),
+                Column("bytes", "BIGINT", "size"),
+                Column("saved", "BLOB", "State and source position, msgpack"),
+            ),
+        ),
+        TableSchema(
+            "meta",
+            "What this file is: schema_version, feed, features, dimensions.",
+            (Column("key", "VARCHAR", "name"), Column("value", "VARCHAR", "value")),
+        ),
+    )
+    return {schema.name: schema for schema in schemas}
+
+
+_VIEWS = {
+    "rate_by_minute": (
+        "Events a minute and a second, without gaps; missing is the seconds that gaps took from the minute.",
+        """
+        SELECT series, date_trunc('minute', start) AS minute,
+               CAST(sum(count) AS BIGINT) AS events,
+               sum(count) / sum(width) FILTER (quality <> 'gap') AS rate,
+               coalesce(sum(width) FILTER (quality = 'gap'), 0) AS missing
+        FROM windows GROUP BY ALL ORDER BY minute, series
+        """,
+    ),
+    "dimension_shares_by_minute": (
+        "Each dimension value's events in a minute and its share of that dimension.",
+        """
+        SELECT series, date_trunc('minute', start) AS minute, dimension, value,
+               CAST(sum(count) AS BIGINT) AS events,
+               sum(count) / sum(sum(count)) OVER (PARTITION BY series, minute, dimension) AS share
+        FROM dimension_counts GROUP BY series, minute, dimension, value
+        ORDER BY minute, series, dimension, events DESC, value
+        """,
+    ),
+    "scores_wide": (
+        "One row a metric and window: observed, expected, who fired, and every warm detector's score.",
+        """
+        SELECT m.series, m.start, m.metric, w.quality, m.observed, m.expected, m.confidence, m.severity, m.alerting,
+               string_agg(s.detector, ' ' ORDER BY s.detector) FILTER (s.fired) AS fired,
+               string_agg(printf('%s=%.3f', s.detector, s.score), ' ' ORDER BY s.detector) FILTER (s.warm) AS scores
+        FROM metrics m JOIN windows w USING (series, start) LEFT JOIN scores s USING (series, start, metric)
+        GROUP BY ALL ORDER BY m.start, m.series, m.metric
+        """,
+    ),
+    "anomalies_readable": (
+        "Anomalies, newest first: lasting is in seconds (NULL: still open), because names the leading contributions.",
+        """
+        SELECT opened, closed, epoch(closed - opened) AS lasting, severity, kind, series, metric, observed, expected,
+               round(confidence, 3) AS confidence, array_to_string(agreeing, ' ') AS agreeing, because, title, id
+        FROM anomalies LEFT JOIN (
+            SELECT anomaly_id, string_agg(printf('%s=%s (%.0f%%)', dimension, value, 100 * share), ', ' ORDER BY rank)
+                   AS because
+            FROM contributions WHERE named GROUP BY anomaly_id
+        ) ON anomaly_id = id
+        ORDER BY opened DESC, id
+        """,
+    ),
+}
+
+
+def statements(feed: Feed) -> Iterator[str]:
+    """SQL that makes an empty database a history of `feed`."""
+    for schema in tables(feed).values():
+        columns = ", ".join(f"{_name(column.name)} {column.type}" for column in schema.columns)
+        yield f"CREATE TABLE {schema.name} ({columns})"
+        yield f"COMMENT ON TABLE {schema.name} IS {_text(schema.comment)}"
+        for column in schema.columns:
+            yield f"COMMENT ON COLUMN {schema.name}.{_name(column.name)} IS {_text(column.comment)}"
+    for name, (comment, select) in _VIEWS.items():
+        yield f"CREATE VIEW {name} AS {select}"
+        yield f"COMMENT ON VIEW {name} IS {_text(comment)}"
+
+
+def _name(identifier: str) -> str:
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
