@@ -84,6 +84,8 @@ CASES = {
     "an unknown field is ignored": (b"data: a\nstuff: b\n\n", [b"a"]),
     "a line without a colon is a field with no value": (b"data\ndata\n\n", [b"\n"]),
     "an event without data is not delivered": (b"event: message\nid: 1\n\n", []),
+    "a byte order mark is no part of the first line": (b"\xef\xbb\xbfdata: a\n\ndata: b\n\n", [b"a", b"b"]),
+    "only the first byte order mark is one": (b"\xef\xbb\xbfdata: a\n\n\xef\xbb\xbfdata: b\n\n", [b"a"]),
     "blank lines alone are nothing": (b"\n\n\n\n", []),
 }
 

@@ -35,7 +35,10 @@ def decode_batch(line: bytes) -> Batch:
     msgspec.DecodeError
         When the bytes are not a Batch.
     """
-    return _batch_decoder.decode(line)
+    try:
+        return _batch_decoder.decode(line)
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError(f"not UTF-8: {error}") from error
 
 
 def pack(value: Any) -> bytes:
@@ -53,7 +56,7 @@ def decode_packed(data: bytes, kind: type[T]) -> T:
     """
     try:
         return msgspec.msgpack.decode(data, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         msg = f"saved bytes are not a {kind.__name__}: {error}"
         raise StateError(msg) from error
 

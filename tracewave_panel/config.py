@@ -7,13 +7,17 @@
 from __future__ import annotations
 
 import difflib
+import math
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, NamedTuple, get_origin, get_type_hints
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
+from tracewave_panel.core.analyzer import AnalyzerSettings
 from tracewave_panel.core.detectors import DETECTORS
 from tracewave_panel.core.detectors.deviation import DeviationSettings
 from tracewave_panel.core.detectors.ewma import EwmaChart
@@ -22,6 +26,8 @@ from tracewave_panel.core.detectors.zscore import ZScore
 from tracewave_panel.core.ensemble import EnsembleSettings
 from tracewave_panel.core.episodes import EpisodeSettings
 from tracewave_panel.errors import ConfigError
+from tracewave_panel.pipeline import PipelineSettings
+from tracewave_panel.registry import resolve
 from tracewave_panel.sources.synthetic import SyntheticSettings
 from tracewave_panel.sources.wikimedia import WikimediaSettings
 
@@ -31,7 +37,7 @@ PREFIX = "TRACEWAVE_"
 FILE_NAME = "tracewave.toml"
 
 
-class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Strict(Struct, frozen=True, forbid_unknown_fields=True):
     """A table of settings that refuses unknown keys."""
 
 
@@ -69,11 +75,21 @@ class ExplainSettings(_Strict, frozen=True):
     memory: float = 1800.0
     windows: int = 60
 
+    def __post_init__(self) -> None:
+        """Refuse baselines that forget at once and alarms that last no window."""
+        if self.memory <= 0 or self.windows < 1:
+            raise ValueError("memory must be above 0 seconds, windows at least 1")
+
 
 class BusSettings(_Strict, frozen=True):
     """Most events that wait between the feed and the graph."""
 
     capacity: int = 20_000
+
+    def __post_init__(self) -> None:
+        """Refuse a bus that holds nothing."""
+        if self.capacity < 1:
+            raise ValueError(f"capacity must be at least 1 event, not {self.capacity}")
 
 
 class StoreSettings(_Strict, frozen=True):
@@ -81,6 +97,11 @@ class StoreSettings(_Strict, frozen=True):
 
     commit_interval: float = 1.0
     rolling: float = 1800.0
+
+    def __post_init__(self) -> None:
+        """Refuse times that run backwards."""
+        if self.commit_interval <= 0 or self.rolling <= 0:
+            raise ValueError("commit_interval and rolling must be above 0 seconds")
 
 
 class Settings(_Strict, frozen=True):
@@ -95,6 +116,22 @@ class Settings(_Strict, frozen=True):
     store: StoreSettings = StoreSettings()
     wikimedia: WikimediaSettings = WikimediaSettings()
     synthetic: SyntheticSettings = SyntheticSettings()
+
+    def pipeline(self) -> PipelineSettings:
+        """What these settings say of the pipeline, with the detectors' classes found."""
+        return PipelineSettings(
+            analyzer=AnalyzerSettings(
+                detectors={
+                    name: (resolve(DETECTORS, name), getattr(self.detectors, name)) for name in self.detectors.enabled
+                },
+                ensemble=self.ensemble,
+                baseline_memory=self.explain.memory,
+                explained=self.explain.windows,
+                acceptance=self.episodes.acceptance,
+            ),
+            episodes=self.episodes,
+            width=self.window.width,
+        )
 
 
 def load_settings(
@@ -122,8 +159,15 @@ def load_settings(
     tracewave_panel.errors.ConfigError: --set window.widht: there is no such setting; did you mean window.width?
     """
     settings = base or Settings()
+    changes: dict[tuple[str, ...], dict[str, _Change]] = {}
     for key, value, where in _gather(file, environment, assignments):
-        settings = _assign(settings, key, value, where)
+        *path, name = key.split(".")
+        section = _sections(settings, path)[-1]
+        if section is None or name not in section.__struct_fields__ or isinstance(getattr(section, name), Struct):
+            raise _unknown(key, where)
+        changes.setdefault(tuple(path), {})[name] = _Change(_converted(section, name, value, where), where)
+    for section_path, changed in changes.items():
+        settings = _assign(settings, section_path, changed)
     return settings
 
 
@@ -161,37 +205,56 @@ def _flatten(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield f"{prefix}{key}", value
 
 
-def _assign(settings: Settings, key: str, value: Any, where: str) -> Settings:
-    parts = key.split(".")
+class _Change(NamedTuple):
+    value: Any
+    where: str
+
+
+def _sections(settings: Settings, path: Sequence[str]) -> list[Any]:
+    """Settings and the sections along a path; the last is None where the path leads nowhere."""
     chain: list[Any] = [settings]
-    for part in parts[:-1]:
+    for part in path:
         child = getattr(chain[-1], part, None)
-        if not isinstance(child, msgspec.Struct):
-            raise _unknown(key, where)
+        if not isinstance(child, Struct):
+            return [None]
         chain.append(child)
-    if parts[-1] not in chain[-1].__struct_fields__ or isinstance(getattr(chain[-1], parts[-1]), msgspec.Struct):
-        raise _unknown(key, where)
-    kind = get_type_hints(type(chain[-1]))[parts[-1]]
+    return chain
+
+
+def _converted(section: Struct, name: str, value: Any, where: str) -> Any:
+    kind = get_type_hints(type(section))[name]
     try:
-        updated: Any = msgspec.convert(_literal(value, kind), kind, strict=False)
-        for struct, part in zip(reversed(chain), reversed(parts), strict=True):
-            updated = msgspec.structs.replace(struct, **{part: updated})
-    except (msgspec.ValidationError, ValueError) as error:
+        converted = msgspec.convert(_literal(value, kind), kind, strict=False)
+        if isinstance(converted, float) and not math.isfinite(converted):
+            raise ValueError("a finite number is wanted")
+    except ValueError as error:
         raise ConfigError(f"{where}: {value!r} is not allowed: {error}") from error
+    return converted
+
+
+def _assign(settings: Settings, path: tuple[str, ...], changed: Mapping[str, _Change]) -> Settings:
+    """Change a section all at once, since its rules may tie one value to another."""
+    *parents, section = _sections(settings, path)
+    try:
+        updated: Any = replace(section, **{name: change.value for name, change in changed.items()})
+        for parent, part in zip(reversed(parents), reversed(path), strict=True):
+            updated = replace(parent, **{part: updated})
+    except ValueError as error:
+        raise ConfigError(f"{', '.join(change.where for change in changed.values())}: not allowed: {error}") from error
     assert isinstance(updated, Settings)
     return updated
 
 
 def _literal(value: Any, kind: Any) -> Any:
     """Text such as ``edit,new`` or ``["edit", "new"]`` as a list, where a list is wanted."""
-    if isinstance(value, str) and get_args(kind) and not value.startswith("["):
+    if get_origin(kind) is not tuple or not isinstance(value, str):
+        return value
+    if not value.startswith("["):
         return [part.strip() for part in value.split(",") if part.strip()]
-    if isinstance(value, str) and get_args(kind):
-        try:
-            return tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError as error:
-            raise ValueError(f"not a list: {error}") from error
-    return value
+    try:
+        return tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"not a list: {error}") from error
 
 
 def _unknown(key: str, where: str) -> ConfigError:

@@ -10,8 +10,9 @@ The graph has no event loop: `emit` returns when every sink has had the findings
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -23,11 +24,12 @@ from tracewave_panel.core.episodes import Episodes, EpisodeSettings, EpisodesSta
 from tracewave_panel.core.windows import TumblingWindows, WindowsState
 from tracewave_panel.errors import StateError
 from tracewave_panel.feeds import Feed
-from tracewave_panel.model import Analysis, Anomaly, Batch, Findings, Mark, Quality, Window
+from tracewave_panel.model import Analysis, Anomaly, Batch, Findings, Quality, Window
 
 __all__ = ["Pipeline", "PipelineSettings"]
 
 STATE_VERSION = 1
+_CHECKSUM_SIZE = 16
 Sink = Callable[[Findings], None]
 logger = logging.getLogger(__name__)
 
@@ -48,7 +50,12 @@ class PipelineState(msgspec.Struct, frozen=True):
     windows: WindowsState
     analyzer: AnalyzerState
     episodes: EpisodesState
-    gap: Mark | None
+
+
+class _Header(msgspec.Struct, frozen=True):
+    """What every version of a State begins with."""
+
+    version: int
 
 
 class Pipeline:
@@ -64,7 +71,6 @@ class Pipeline:
         self._windows = TumblingWindows(feed, settings.width)
         self._analyzer = Analyzer(feed, settings.analyzer)
         self._episodes = Episodes(feed, settings.episodes)
-        self._gap: Mark | None = None
         self._source: Any = Stream()
         self._findings: Any = self._source.map(self._fold).map(self._judge).map(self._follow)
         self._sinks = [self._findings.sink(self._guarded(name, sink)) for name, sink in sinks.items()]
@@ -92,29 +98,20 @@ class Pipeline:
             anomalies.extend(self._episodes.follow(analysis))
         first_metric = self.feed.metrics[0].name
         windows = [analysis.window for analysis in analyses if analysis.metric == first_metric]
+        gaps = [self._windows.gap_around(window.start) for window in windows if window.quality is Quality.GAP]
         return Findings(
             arrived_at=batch.arrived_at,
             watermark=batch.watermark,
             status=batch.status,
             analyses=tuple(analyses),
             anomalies=tuple(anomalies),
-            gaps=tuple(self._gaps(windows)),
+            gaps=tuple(dict.fromkeys(gaps)),
             events=batch.events,
             late=sum(window.late for window in windows),
             dropped=sum(window.dropped for window in windows),
             undecodable=batch.undecodable,
             duplicates=batch.duplicates,
         )
-
-    def _gaps(self, windows: Sequence[Window]) -> list[Mark]:
-        """Gaps that grew, each from its start: a gap told over many batches keeps its start."""
-        grown: dict[float, Mark] = {}
-        for window in windows:
-            if window.quality is Quality.GAP:
-                follows = self._gap is not None and window.start <= self._gap.end
-                start = self._gap.start if follows and self._gap is not None else window.start
-                self._gap = grown[start] = Mark(start, window.end, Quality.GAP)
-        return list(grown.values())
 
     def _guarded(self, name: str, sink: Sink) -> Sink:
         def guarded(findings: Findings) -> None:
@@ -127,17 +124,17 @@ class Pipeline:
         return guarded
 
     def snapshot(self) -> bytes:
-        """The whole State, to go on from after the last batch."""
-        return codec.pack(
+        """The whole State, to go on from after the last batch; a checksum leads it."""
+        packed = codec.pack(
             PipelineState(
                 version=STATE_VERSION,
                 feed=self.feed.name,
                 windows=self._windows.snapshot(),
                 analyzer=self._analyzer.snapshot(),
                 episodes=self._episodes.snapshot(),
-                gap=self._gap,
             )
         )
+        return _checksum(packed) + packed
 
     def restore(self, saved: bytes, *, learned_only: bool = False) -> None:
         """Go on from a State; with `learned_only` take what was learned, not where it was.
@@ -147,22 +144,29 @@ class Pipeline:
         StateError
             When the State is damaged, of another version, feed or window width.
         """
-        state = codec.decode_packed(saved, PipelineState)
-        for what, found, wanted in (
-            ("version", state.version, STATE_VERSION),
-            ("feed", state.feed, self.feed.name),
-            ("window width", state.windows.width, self._width),
-        ):
-            if found != wanted:
-                raise StateError(f"the saved State has {what} {found}, this run has {wanted}; starting without it")
+        packed = saved[_CHECKSUM_SIZE:]
+        if _checksum(packed) != saved[:_CHECKSUM_SIZE]:
+            raise StateError(f"the saved State ({len(saved)} bytes) is damaged; starting without it")
+        _agree("version", codec.decode_packed(packed, _Header).version, STATE_VERSION)
+        state = codec.decode_packed(packed, PipelineState)
+        _agree("feed", state.feed, self.feed.name)
+        _agree("window width", state.windows.width, self._width)
         self._analyzer.restore(state.analyzer)
         if not learned_only:
             self._windows.restore(state.windows)
             self._episodes.restore(state.episodes)
-            self._gap = state.gap
 
     def close(self) -> None:
         """Take the graph apart; streamz keeps sinks alive until then."""
         for sink in self._sinks:
             sink.destroy()
         self._source.destroy()
+
+
+def _checksum(packed: bytes) -> bytes:
+    return hashlib.blake2b(packed, digest_size=_CHECKSUM_SIZE).digest()
+
+
+def _agree(what: str, saved: object, wanted: object) -> None:
+    if saved != wanted:
+        raise StateError(f"the saved State has {what} {saved}, this run has {wanted}; starting without it")

@@ -4,30 +4,25 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from tracewave_panel.config import Settings
-from tracewave_panel.core.analyzer import AnalyzerSettings
-from tracewave_panel.core.detectors import DETECTORS
 from tracewave_panel.errors import ConfigError, FeedError
 from tracewave_panel.feeds import WIKIMEDIA, Feed
 from tracewave_panel.model import Origin
-from tracewave_panel.pipeline import PipelineSettings
 from tracewave_panel.ports import Source
-from tracewave_panel.registry import resolve
 from tracewave_panel.sources import wikimedia
+from tracewave_panel.sources.bundled import BUNDLED_NAME
 from tracewave_panel.sources.replay import RecordingSource
-from tracewave_panel.sources.rolling_recording import newest_recording
+from tracewave_panel.sources.rolling_recording import newest
 from tracewave_panel.sources.synthetic import SyntheticSource
 
-__all__ = ["BUNDLED", "Plan", "Planner", "pipeline_settings"]
+__all__ = ["BUNDLED", "Plan", "Planner"]
 
-_NAME = "simulated-edits.jsonl.gz"
-_INSTALLED = Path(__file__).parent / "recordings" / _NAME
-BUNDLED = _INSTALLED if _INSTALLED.is_file() else Path(__file__).parents[1] / "recordings" / _NAME
+_INSTALLED = Path(__file__).parent / "recordings" / BUNDLED_NAME
+BUNDLED = _INSTALLED if _INSTALLED.is_file() else Path(__file__).parents[1] / "recordings" / BUNDLED_NAME
 PROBE_SECONDS = 4.0
 logger = logging.getLogger(__name__)
 
@@ -88,7 +83,7 @@ class Planner:
     async def choose(self) -> Plan:
         """Decide what to run now; may take some seconds to try the live feed."""
         if self._name == "synthetic":
-            source = SyntheticSource(self._settings.synthetic, speed=self._speed)
+            source = SyntheticSource(msgspec.structs.replace(self._settings.synthetic, speed=self._speed))
             return Plan(WIKIMEDIA, source, learned=_state_of(BUNDLED))
         if self._name == "recording":
             return self._replay(Path(self._path))
@@ -105,8 +100,8 @@ class Planner:
         return Plan(WIKIMEDIA, wikimedia.WikimediaSource(self._settings.wikimedia))
 
     def _fall_back(self, reason: str) -> Plan:
-        found = newest_recording(self._data / "rolling") if self._data else None
-        for path in filter(None, (found, BUNDLED)):
+        rolling = self._data / "rolling" if self._data else None
+        for path in (rolling, BUNDLED) if rolling and newest(rolling) else (BUNDLED,):
             try:
                 plan = self._replay(path)
             except (ConfigError, FeedError) as error:
@@ -127,21 +122,3 @@ class Planner:
 def _state_of(recording: Path) -> Path | None:
     state = recording.with_name(recording.name.removesuffix(".jsonl.gz") + ".state")
     return state if state.is_file() else None
-
-
-def pipeline_settings(settings: Settings) -> PipelineSettings:
-    """What the settings say of the pipeline, with the detectors' classes found."""
-    chosen: dict[str, tuple[Callable[..., object], object]] = {
-        name: (resolve(DETECTORS, name), getattr(settings.detectors, name)) for name in settings.detectors.enabled
-    }
-    return PipelineSettings(
-        analyzer=AnalyzerSettings(
-            detectors=chosen,
-            ensemble=settings.ensemble,
-            baseline_memory=settings.explain.memory,
-            explained=settings.explain.windows,
-            acceptance=settings.episodes.acceptance,
-        ),
-        episodes=settings.episodes,
-        width=settings.window.width,
-    )

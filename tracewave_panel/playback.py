@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
 
 from tracewave_panel.codec import Digest
+from tracewave_panel.core.windows import window_index
 from tracewave_panel.errors import RecordingError
 from tracewave_panel.feeds import FEEDS
 from tracewave_panel.model import Anomaly, Batch, Findings
@@ -19,7 +20,7 @@ from tracewave_panel.pipeline import Pipeline, PipelineSettings
 from tracewave_panel.sources.recording import read_recording
 from tracewave_panel.sources.replay import RecordingSource
 
-__all__ = ["Summary", "Tally", "replay", "replay_paced"]
+__all__ = ["Summary", "Tally", "joined", "replay", "replay_paced"]
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -92,13 +93,41 @@ def replay(path: Path, settings: PipelineSettings, state: bytes | None = None) -
     pipeline = _pipeline(path, header.feed, settings, {"tally": tally}, state)
     began = time.process_time(), time.perf_counter()
     batch: Batch | None = None
-    for batch in reader:
+    for batch in joined(reader, settings.width):
         pipeline.emit(batch)
     if batch is not None:
         pipeline.flush(batch)
     summary = _summary(path, header.origin.value, tally, began, reader.damage)
     pipeline.close()
     return summary
+
+
+def joined(batches: Iterable[Batch], width: float) -> Iterator[Batch]:
+    """Join batches between which the watermark closes no window: what the graph makes of them is the same."""
+    waiting: list[Batch] = []
+    reached = 0
+    for batch in batches:
+        index = window_index(batch.watermark, width)
+        if waiting and index != reached:
+            yield _join(waiting)
+            waiting = []
+        waiting.append(batch)
+        reached = index
+    if waiting:
+        yield _join(waiting)
+
+
+def _join(batches: list[Batch]) -> Batch:
+    if len(batches) == 1:
+        return batches[0]
+    return msgspec.structs.replace(
+        batches[-1],
+        events=tuple([event for batch in batches for event in batch.events]),
+        marks=tuple([mark for batch in batches for mark in batch.marks]),
+        dropped=tuple([loss for batch in batches for loss in batch.dropped]),
+        undecodable=sum(batch.undecodable for batch in batches),
+        duplicates=sum(batch.duplicates for batch in batches),
+    )
 
 
 async def replay_paced(

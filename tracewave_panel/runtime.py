@@ -24,8 +24,9 @@ from tracewave_panel.errors import StateError, StoreError, TracewaveError
 from tracewave_panel.feeds import WIKIMEDIA, Feed
 from tracewave_panel.model import Batch, Findings, Origin
 from tracewave_panel.pipeline import Pipeline
-from tracewave_panel.plan import Plan, Planner, pipeline_settings
+from tracewave_panel.plan import Plan, Planner
 from tracewave_panel.ports import FeedState, SavedState, SourceStatus
+from tracewave_panel.recorder import live_header
 from tracewave_panel.sources.rolling_recording import RollingRecording
 from tracewave_panel.stores.open_history import OpenHistory, open_history
 from tracewave_panel.stores.ring import RingStore
@@ -138,7 +139,7 @@ class Runtime:
         sinks = {"page": self.store.append, "totals": self._count}
         if self._history:
             sinks["history"] = self._history.store.append
-        self._pipeline = pipeline = Pipeline(plan.feed, pipeline_settings(self._settings), sinks)
+        self._pipeline = pipeline = Pipeline(plan.feed, self._settings.pipeline(), sinks)
         self._bus = MemoryBus(self._settings.bus.capacity, shed=plan.live)
         position = self._restore(plan, pipeline)
         self._plan = plan
@@ -212,7 +213,8 @@ class Runtime:
         if not plan.live or self._data is None or not self._settings.store.rolling:
             return None
         try:
-            return RollingRecording(self._data / "rolling", plan.feed.name, keep=self._settings.store.rolling)
+            header = live_header(plan.feed.name, time.time())
+            return RollingRecording(self._data / "rolling", header, keep=self._settings.store.rolling)
         except TracewaveError as error:
             logger.warning("the last minutes are not being recorded: %s", error)
             return None

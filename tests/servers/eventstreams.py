@@ -242,8 +242,8 @@ class EventStreamsServer:
         self.open_connections += 1
         try:
             await self._answer(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # asyncio would log a cancelled handler as an error
         finally:
             self.open_connections -= 1
             self._tasks.discard(task)
@@ -330,7 +330,8 @@ class EventStreamsServer:
         return indices, ids
 
     async def _stream(self, writer: asyncio.StreamWriter, target: str, headers: dict[str, str]) -> None:
-        self.log.produce()
+        if self.log.started_at is not None:  # the first reader gets the first change
+            self.log.produce()
         indices, ids = self._start(target, headers)
         with contextlib.suppress(Cut):
             await self._write(writer, b":ok\n\n")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
+from typing import Any, cast
 
 from bokeh.models import ColumnDataSource
 
@@ -52,12 +53,12 @@ class LiveTable:
         self.detectors: tuple[str, ...] = ()
         self._feed = feed
         self._span = span
-        self.source = ColumnDataSource(self._empty(), name="live-table")
+        self.source = ColumnDataSource(data=self._empty(), name="live-table")
 
     @property
     def end(self) -> float | None:
         """End of the last window in seconds, or None before the first."""
-        ends = self.source.data["end"]
+        ends = self._columns()["end"]
         return ends[-1] / MILLISECONDS if ends else None
 
     def take(self, analyses: Sequence[Analysis]) -> None:
@@ -71,7 +72,8 @@ class LiveTable:
         names = tuple(dict.fromkeys((*self.detectors, *(s.detector for a in analyses for s in a.scores))))
         grown = len(names) != len(self.detectors)
         self.detectors = names
-        starts: list[float] = self.source.data["start"]
+        columns = self._columns()
+        starts = columns["start"]
         last = starts[-1] if starts else -math.inf
         newer: dict[float, dict[str, float]] = {}
         older: dict[float, dict[str, float]] = {}
@@ -87,13 +89,11 @@ class LiveTable:
             self._renew({**older, **newer})
             return
         if known:
-            self.source.patch(
-                {name: [(place, row[name]) for place, row in known.items()] for name in self.source.data}
-            )
+            self.source.patch({name: [(place, row[name]) for place, row in known.items()] for name in columns})
         if newer:
             rows = [newer[start] for start in sorted(newer)]
             self.source.stream(
-                {name: [row[name] for row in rows] for name in self.source.data}, rollover=self._rows(analyses[-1])
+                {name: [row[name] for row in rows] for name in columns}, rollover=self._rows(analyses[-1])
             )
 
     def _rows(self, analysis: Analysis) -> int:
@@ -101,7 +101,7 @@ class LiveTable:
 
     def _renew(self, told: dict[float, dict[str, float]]) -> None:
         """Replace all columns by what is held and what was told."""
-        held = self.source.data
+        held = self._columns()
         rows = {
             start: {name: column[place] for name, column in held.items()} for place, start in enumerate(held["start"])
         }
@@ -110,9 +110,25 @@ class LiveTable:
         kept = [rows[start] for start in sorted(rows) if start > last - self._span * MILLISECONDS]
         self.source.data = {name: [row.get(name, NAN) for row in kept] for name in self._empty()}
 
-    def _empty(self) -> dict[str, list[float]]:
+    def _columns(self) -> dict[str, list[float]]:
+        return cast("dict[str, list[float]]", self.source.data)
+
+    def _empty(self) -> Any:
         names = ["start", "end", "observed", "line", "backfilled", "partial", "expected"]
-        names += ["low", "high", "lowest", "highest", "gap", "quality", "late", "late_at", "fired", "height", "warm", "stale"]
+        names += [
+            "low",
+            "high",
+            "lowest",
+            "highest",
+            "gap",
+            "quality",
+            "late",
+            "late_at",
+            "fired",
+            "height",
+            "warm",
+            "stale",
+        ]
         names += [f"feature_{place}" for place in range(len(self._feed.features))]
         names += [f"{column}_{place}" for place in range(len(self.detectors)) for column in ("score", "above", "left")]
         return {name: [] for name in names}
@@ -175,7 +191,7 @@ class EpisodeTable:
 
     def __init__(self) -> None:
         self._told: dict[str, Anomaly] = {}
-        self.source = ColumnDataSource(self._columns(), name="episodes")
+        self.source = ColumnDataSource(data=self._columns(), name="episodes")
 
     @property
     def open(self) -> int:
@@ -191,14 +207,12 @@ class EpisodeTable:
         self._told = {anomaly.id: anomaly for anomaly in newest}
         self.source.data = self._columns()
 
-    def _columns(self) -> dict[str, list[float] | list[str]]:
+    def _columns(self) -> Any:
         shown = [anomaly for anomaly in self._told.values() if anomaly.severity is not Severity.NONE]
         titles = [one_line(anomaly.title, 34) for anomaly in shown]
         return {
             "start": [anomaly.opened * MILLISECONDS for anomaly in shown],
-            "end": [
-                self.OPEN_END if anomaly.closed is None else anomaly.closed * MILLISECONDS for anomaly in shown
-            ],
+            "end": [self.OPEN_END if anomaly.closed is None else anomaly.closed * MILLISECONDS for anomaly in shown],
             "severity": [anomaly.severity.value for anomaly in shown],
             "title": titles,
             "label": titles,

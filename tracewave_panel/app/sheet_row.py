@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 import param
-from panel.custom import Child, JSComponent
+from panel.custom import JSComponent
+from panel.viewable import Child
 
 from .theme import asset
 
@@ -18,12 +19,12 @@ class SheetRow(JSComponent):
     The figures come from the row that ``timeline.js`` announces, so a tick sends nothing for them.
     """
 
-    kind = param.Selector(default="lane", objects=["pulse", "lane", "agreement"], doc="Which figures the row reads out.")
+    kind = param.String(default="lane", doc="Which figures the row reads out: pulse, lane or agreement.")
     heading = param.String()
     subheading = param.String()
     colour = param.String(default="--text-3", doc="Token of the row's line.")
     place = param.Integer(default=0, doc="Number of the detector's columns.")
-    width = param.Number(default=1.0, doc="Seconds of a window; what a countdown is counted in.")  # type: ignore[assignment]
+    seconds = param.Number(default=1.0, doc="Length of a window; what a countdown is counted in.")
     reason = param.String(doc="Why the detector abstains; empty while it judges.")
     plot = Child()
 

@@ -3,19 +3,44 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import panel as pn
-from bokeh.models import DatetimeTicker, Model, Range1d
+from bokeh.core.templates import FILE
+from bokeh.document import Document
+from bokeh.models import Axis, DatetimeTicker, Grid, Model, Range1d, Ticker, Tool
 from bokeh.plotting import figure
+from jinja2 import Template
+from panel.io.document import init_doc
 from panel.io.resources import component_resource_path
 
-__all__ = ["MONO", "SANS", "ConsoleTemplate", "asset", "paint", "plain_figure", "token"]
+from .wording import one_line
+
+__all__ = [
+    "MONO",
+    "SANS",
+    "ConsoleTemplate",
+    "asset",
+    "detector_look",
+    "paint",
+    "plain_axis",
+    "plain_figure",
+    "plain_grid",
+    "token",
+]
 
 ASSETS = Path(__file__).parent / "assets"
 AXIS_LEFT, AXIS_RIGHT = 34, 8
+DETECTORS = {
+    "zscore": ("z-score", "--d-z"),
+    "ewma": ("EWMA", "--d-ewma"),
+    "trees": ("Half-Space Trees", "--d-trees"),
+    "novelty": ("Novelty", "--d-novelty"),
+    "seasonal": ("Seasonal", "--d-seasonal"),
+}
 MONO, SANS = "JetBrains Mono Variable, monospace", "Inter Variable, sans-serif"
 
 
@@ -47,16 +72,27 @@ def paint(model: Model, **tokens: str | tuple[str, ...]) -> None:
     model.tags = [*model.tags, {"paint": tokens}]
 
 
-def plain_figure(x_range: Range1d, y_range: Any, *, axis: bool = False, **options: Any) -> figure:
-    """Return a figure without frame, toolbar or margin, on the shared time axis.
+def detector_look(name: str) -> tuple[str, str]:
+    """Name for a person and colour token of a detector; one that is not known keeps its own name.
+
+    >>> detector_look("zscore")
+    ('z-score', '--d-z')
+    """
+    return DETECTORS.get(name, (one_line(name, 20), "--text-2"))
+
+
+def plain_figure(x_range: Range1d, y_range: Range1d, ticker: DatetimeTicker, tools: Sequence[Tool]) -> figure:
+    """Return a figure without frame, toolbar or margin, its grid at the ticks of a shared time axis.
 
     All figures keep the same room left and right, so that one moment is one column of pixels.
     """
     plot = figure(
         x_range=x_range,
         y_range=y_range,
-        x_axis_type="datetime",
+        x_axis_type=None,
+        y_axis_type=None,
         toolbar_location=None,
+        tools=list(tools),
         sizing_mode="stretch_both",
         min_height=10,
         min_width=60,
@@ -64,27 +100,41 @@ def plain_figure(x_range: Range1d, y_range: Any, *, axis: bool = False, **option
         min_border_left=AXIS_LEFT,
         min_border_right=AXIS_RIGHT,
         outline_line_color=None,
-        background_fill_alpha=0,
-        border_fill_alpha=0,
-        tools=options.pop("tools", ""),
-        output_backend="canvas",
+    )
+    # Opaque: a transparent canvas keeps ghosts of earlier frames along its edges.
+    paint(plot, background_fill_color="--panel", border_fill_color="--panel")
+    plot.add_layout(plain_grid(0, ticker))
+    return plot
+
+
+def plain_grid(dimension: Literal[0, 1], ticker: Ticker) -> Grid:
+    """Return faint lines at the ticks."""
+    grid = Grid(dimension=dimension, ticker=ticker)
+    paint(grid, grid_line_color="--grid")
+    return grid
+
+
+def plain_axis(kind: type[Axis], **options: Any) -> Axis:
+    """Return an axis that has nothing but its figures."""
+    axis = kind(
+        major_tick_line_color=None,
+        minor_tick_line_color=None,
+        axis_line_color=None,
+        major_label_text_font=MONO,
+        major_label_text_font_size="10px",
+        major_label_standoff=6,
+        major_tick_in=0,
+        major_tick_out=0,
         **options,
     )
-    time_axis, value_axis = plot.xaxis[0], plot.yaxis[0]
-    time_axis.ticker = DatetimeTicker(desired_num_ticks=8)
-    plot.xgrid.ticker = time_axis.ticker
-    time_axis.visible = axis
-    for each in (time_axis, value_axis):
-        each.major_tick_line_color = each.minor_tick_line_color = None
-        each.major_label_text_font = MONO
-        each.major_label_text_font_size = "10px"
-        each.axis_line_color = None
-        paint(each, major_label_text_color="--text-3")
-    value_axis.major_label_standoff = 6
-    value_axis.major_tick_in = value_axis.major_tick_out = 0
-    for grid in plot.grid:
-        paint(grid, grid_line_color="--grid")
-    return plot
+    paint(axis, major_label_text_color="--text-3")
+    return axis
+
+
+@cache
+def _page() -> Template:
+    """Compile the page once a process, not once a session."""
+    return FILE.environment.from_string(asset("page.html"))
 
 
 class ConsoleTemplate(pn.Template):
@@ -94,7 +144,7 @@ class ConsoleTemplate(pn.Template):
     ``panel serve`` both have them and nothing is asked of another host.
     """
 
-    _resources: ClassVar[dict[str, dict[str, Any]]] = {
+    _resources: ClassVar[Any] = {
         "css": {},
         "js": {},
         "js_modules": {},
@@ -107,7 +157,18 @@ class ConsoleTemplate(pn.Template):
     }
 
     def __init__(self, **items: Any) -> None:
-        super().__init__(asset("page.html"), items=items)
+        super().__init__(_page(), items=items)
         self.add_variable(
             "assets", component_resource_path(type(self), "_resources/assets", "assets").removesuffix("/")
         )
+
+    def __repr__(self) -> str:
+        """Short: Panel asks for it with every root, and the whole tree takes 10 ms each time."""
+        return type(self).__name__
+
+    def _init_doc(self, doc: Document | None = None, *args: Any, **options: Any) -> Document:
+        """Add the roots with one look at the whole document instead of one for each root."""
+        document = init_doc(doc or pn.state.curdoc)
+        with document.models.freeze():
+            super()._init_doc(document, *args, **options)
+        return document

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from bokeh.models import CategoricalColorMapper, CrosshairTool, PanTool, Range1d, Span, VStrip, WheelZoomTool
+from bokeh.models import (
+    CategoricalColorMapper,
+    CrosshairTool,
+    DatetimeTicker,
+    PanTool,
+    Range1d,
+    VStrip,
+    WheelZoomTool,
+)
+from bokeh.models.annotations.geometry import Span
 from bokeh.plotting import figure
 from bokeh.transform import transform
 
@@ -34,19 +43,18 @@ class Timeline:
         self.table = table
         self.episodes = episodes
         end = (now if table.end is None else table.end) * MILLISECONDS
-        self.range = Range1d(end - VIEW * MILLISECONDS, end, name="time-range")
+        self.range = Range1d(start=end - VIEW * MILLISECONDS, end=end, name="time-range")
+        self.ticker = DatetimeTicker(desired_num_ticks=8, num_minor_ticks=0)
         self._cursor = Span(dimension="height", location_units="data", line_alpha=0.75, name="time-cursor")
         paint(self._cursor, line_color="--text")
 
-    def figure(self, y_range: Any, *, axis: bool = False) -> figure:
+    def plot(self, y_range: Range1d) -> figure:
         """Return a figure on this axis that pans, zooms with Ctrl and the wheel, and shows the cursor."""
-        tools = [
-            PanTool(dimensions="width"),
-            WheelZoomTool(dimensions="width", modifiers={"ctrl": True}),
-            CrosshairTool(dimensions="height", overlay=self._cursor),
-        ]
-        plot = plain_figure(self.range, y_range, axis=axis, tools=tools)
-        plot.toolbar.active_scroll = tools[1]
+        wheel = WheelZoomTool(dimensions="width", modifiers={"ctrl": True})
+        crosshair = CrosshairTool(dimensions="height", overlay=self._cursor)
+        tools = [PanTool(dimensions="width"), wheel, crosshair]
+        plot = plain_figure(self.range, y_range, self.ticker, tools)
+        plot.toolbar.active_scroll = wheel
         self._mark_gaps(plot)
         self._tint_episodes(plot)
         return plot
@@ -57,7 +65,7 @@ class Timeline:
             x1="end",
             line_color=None,
             hatch_pattern="right_diagonal_line",
-            hatch_scale=7,
+            hatch_scale=11,
             hatch_weight=1.2,
             hatch_alpha=0.75,
         )

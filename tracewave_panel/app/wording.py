@@ -7,7 +7,10 @@ from datetime import UTC, datetime
 
 from tracewave_panel.model import Anomaly, AnomalyKind
 
-__all__ = ["clock", "figure", "length", "one_line", "ratio"]
+__all__ = ["MINUS", "NONE", "TIMES", "clock", "figure", "length", "one_line", "ratio"]
+
+
+MINUS, NONE, TIMES = "\N{MINUS SIGN}", "\N{EN DASH}", "\N{MULTIPLICATION SIGN}"
 
 
 def clock(moment: float) -> str:
@@ -49,7 +52,7 @@ def ratio(anomaly: Anomaly) -> str:
     if not anomaly.expected or anomaly.kind is AnomalyKind.MIX_SHIFT:
         return ""
     times = anomaly.observed / anomaly.expected
-    return f"{times:.2f}×" if times < 1 else f"{times:.1f}×"
+    return f"{times:.2f}{TIMES}" if times < 1 else f"{times:.1f}{TIMES}"
 
 
 def one_line(text: str, limit: int = 160) -> str:

@@ -20,7 +20,7 @@ class MemoryBus:
     Parameters
     ----------
     capacity
-        Most events held.
+        Most events held, and most batches, since empty ones move time too.
     shed
         A live feed sheds the oldest events when the bus is full, and says so in
         ``Batch.dropped``; a replay (False) makes the publisher wait instead.
@@ -50,29 +50,36 @@ class MemoryBus:
         """Hand over a batch; waits for room unless the bus sheds."""
         async with self._changed:
             if not self._shed:
-                await self._changed.wait_for(lambda: self._closed or not self._events or self._fits(batch))
+                await self._changed.wait_for(lambda: self._closed or not self._batches or self._fits(batch))
             self._batches.append(batch)
             self._events += len(batch.events)
-            while self._events > self._capacity and self._emptied < len(self._batches):
+            while self._shed and self._overfull() and self._emptied < len(self._batches):
                 self._shed_oldest()
             self._changed.notify_all()
 
     def _fits(self, batch: Batch) -> bool:
-        return self._events + len(batch.events) <= self._capacity
+        return self._events + len(batch.events) <= self._capacity and len(self._batches) < self._capacity
+
+    def _overfull(self) -> bool:
+        return self._events > self._capacity or len(self._batches) > self._capacity
 
     def _shed_oldest(self) -> None:
+        """Shed what is too much of the oldest batch that holds events, or all of it when batches are too many."""
         batch = self._batches[self._emptied]
-        count = len(batch.events)
-        self._events -= count
-        self.dropped += count
+        excess = self._events - self._capacity
+        cut = min(excess, len(batch.events)) if excess > 0 else len(batch.events)
+        self._events -= cut
+        self.dropped += cut
         lost = Counter({(d.series, d.time): d.count for d in batch.dropped})
-        lost.update((event.series, float(math.floor(event.time))) for event in batch.events)
-        emptied = msgspec.structs.replace(batch, events=(), dropped=_as_dropped(lost))
-        if self._emptied:
-            self._batches[0] = _join(self._batches[0], emptied)
+        lost.update((event.series, float(math.floor(event.time))) for event in batch.events[:cut])
+        left = msgspec.structs.replace(batch, events=batch.events[cut:], dropped=_as_dropped(lost))
+        if left.events:
+            self._batches[self._emptied] = left
+        elif self._emptied:
+            self._batches[0] = _join(self._batches[0], left)
             del self._batches[1]
         else:
-            self._batches[0] = emptied
+            self._batches[0] = left
             self._emptied = 1
 
     async def subscribe(self) -> AsyncIterator[Batch]:

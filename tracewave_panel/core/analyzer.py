@@ -37,7 +37,7 @@ class AnalyzerSettings(msgspec.Struct, frozen=True):
 
 
 class _LaneState(msgspec.Struct, frozen=True):
-    detectors: Mapping[str, DetectorState]
+    detectors: Mapping[str, tuple[str, DetectorState]]
     alarm: tuple[tuple[Mapping[str, int], ...], int, int]
 
 
@@ -57,6 +57,7 @@ class _Lane:
         self.detectors: dict[str, Detector] = {
             name: make(feed, metric, parameters) for name, (make, parameters) in settings.detectors.items()
         }
+        self.made_of = {name: repr(parameters) for name, (_, parameters) in settings.detectors.items()}
         self.alarm: tuple[dict[str, int], ...] = tuple({} for _ in feed.dimensions)
         self.alarm_windows = 0
         self.alerting_for = 0
@@ -151,7 +152,7 @@ class Analyzer:
                     series,
                     lane.metric.name,
                     _LaneState(
-                        {name: detector.snapshot() for name, detector in lane.detectors.items()},
+                        {name: (lane.made_of[name], held.snapshot()) for name, held in lane.detectors.items()},
                         (tuple(dict(counts) for counts in lane.alarm), lane.alarm_windows, lane.alerting_for),
                     ),
                 )
@@ -161,13 +162,14 @@ class Analyzer:
         )
 
     def restore(self, state: AnalyzerState) -> None:
-        """Go on from a snapshot; a detector that is new in the settings starts cold."""
+        """Go on from a snapshot; a detector that is new, or has other settings now, starts cold."""
         for series, metric, saved in state.lanes:
             for lane in self._lanes_of(series):
                 if lane.metric.name == metric:
                     for name, detector in lane.detectors.items():
-                        if name in saved.detectors:
-                            detector.restore(saved.detectors[name])
+                        made_of, learned = saved.detectors.get(name, ("", {}))
+                        if made_of == lane.made_of[name]:
+                            detector.restore(learned)
                     counts, lane.alarm_windows, lane.alerting_for = saved.alarm
                     lane.alarm = tuple(dict(held) for held in counts)
         for series, baseline in state.baselines.items():

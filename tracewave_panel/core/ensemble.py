@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import msgspec
@@ -70,7 +71,7 @@ def combine(scores: Sequence[Score], settings: EnsembleSettings = EnsembleSettin
     if not available:
         return Combined(0.0, 1.0, Severity.NONE, alerting=False, direction=0)
     fired = [score for score in available if score.fired]
-    confidence = round(sum(score.score for score in fired) / len(available), 12)
+    confidence = round(math.fsum(score.score for score in fired) / len(available), 12)
     rarity = min(1.0, len(available) * min(score.p for score in available))
     strong = any(score.score >= settings.strong_single for score in fired)
     alerting = bool(fired) and (confidence >= settings.minimum_confidence or strong)
@@ -81,5 +82,10 @@ def combine(scores: Sequence[Score], settings: EnsembleSettings = EnsembleSettin
             severity = Severity.CRITICAL
         else:
             severity = Severity.WARNING if confidence >= settings.warning else Severity.INFO
-    directed = max((score for score in fired if score.direction), key=lambda score: score.score, default=None)
+    directed = max((score for score in fired if score.direction), key=_strength, default=None)
     return Combined(confidence, rarity, severity, alerting, directed.direction if directed else 0)
+
+
+def _strength(score: Score) -> tuple[float, float, str]:
+    """Order of detectors that does not depend on the order in which they run."""
+    return score.score, -score.p, score.detector

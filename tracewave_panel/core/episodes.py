@@ -6,7 +6,8 @@ Invariants
 - An episode opens at its first alerting window and closes once `quiet` windows in a row did not
   alert; its end is that of the last one that did. Windows that are not judged prolong nothing.
 - Its id is derived from series, metric, kind and opening, so a replay gives the same one.
-- A level that alerts for `acceptance` windows is the new normal: the episode closes.
+- A level that alerts for `acceptance` windows is the new normal: the episode closes, and none opens
+  before a window that does not alert.
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ class Episode(msgspec.Struct):
     last_alert_end: float
     quiet: int = 0
     age: int = 0
+    accepted: bool = False
 
 
 class EpisodesState(msgspec.Struct, frozen=True):
@@ -98,6 +100,10 @@ class Episodes:
 
     def _grow(self, key: tuple[str, str], episode: Episode, analysis: Analysis) -> list[Anomaly]:
         window = analysis.window
+        if episode.accepted:
+            if not analysis.alerting:
+                del self._open[key]
+            return []
         episode.age += 1
         if analysis.alerting:
             episode.quiet, episode.last_alert_end = 0, window.end
@@ -105,8 +111,10 @@ class Episodes:
                 episode.anomaly = self._anomaly(analysis, episode.anomaly)
         else:
             episode.quiet += 1
-        if episode.quiet >= self._settings.quiet or episode.age >= self._settings.acceptance:
-            del self._open[key]
+        episode.accepted = episode.age >= self._settings.acceptance
+        if episode.quiet >= self._settings.quiet or episode.accepted:
+            if not analysis.alerting:
+                del self._open[key]
             return [msgspec.structs.replace(episode.anomaly, closed=episode.last_alert_end, updated=window.start)]
         if self._worth_telling(episode.told, episode.anomaly):
             episode.told = episode.anomaly

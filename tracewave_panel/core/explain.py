@@ -32,6 +32,7 @@ _LEAST_OWN = 0.2  # a smaller own part is an aside, not an explanation
 _PRIOR = 0.5  # events added to every value, so that a new one is not infinitely rare
 _SHOWN = 8
 _RESCALE = 1e100
+_FORGOTTEN = 200.0  # memories after which nothing is left of a count
 
 
 class BaselineState(msgspec.Struct, frozen=True):
@@ -58,7 +59,7 @@ class Baseline:
 
     def learn(self, dimension_counts: Sequence[Mapping[str, int]], seconds: float) -> None:
         """Take in the counts of the next `seconds`."""
-        self._scale *= math.exp(seconds / self._memory)
+        self._scale *= math.exp(min(seconds / self._memory, _FORGOTTEN))
         scale = self._scale
         self._seconds += seconds * scale
         for held, counts in zip(self._counts, dimension_counts, strict=True):
@@ -149,6 +150,8 @@ def explain(
 def _rank(
     dimension: str, counts: Mapping[str, int], usual: Mapping[str, float], direction: Direction, bar: float
 ) -> list[tuple[float, Contribution]]:
+    if not usual:
+        return []
     total, usual_total = float(sum(counts.values())), sum(usual.values())
     grown = total / usual_total
     if direction:
@@ -159,8 +162,10 @@ def _rank(
     rows = []
     for value, base in usual.items():
         count, mixed = counts.get(value, 0), base * grown
-        root = _signed_root(count, mixed, total)
         shift = count - mixed
+        if direction * shift < 0:
+            continue  # it went the other way
+        root = _signed_root(count, mixed, total)
         toward = direction * root if direction else abs(root)
         own = (direction * shift if direction else abs(shift)) / change
         part = direction * (count - base) / change if direction else own

@@ -30,17 +30,17 @@ class FoldState(msgspec.Struct, frozen=True):
 class Fold:
     """Counts, distinct values and sums of the events of one window.
 
-    Events are gathered and reduced by the column, which costs half of what a loop over them does;
-    at most 4,096 are held, so a long window does not grow with its events.
+    Events are gathered in `pending` and reduced by the column, which costs half of what a loop over
+    them does; whoever adds calls `settle` now and then, so a long window does not grow with its events.
     """
 
-    __slots__ = ("_dimensions", "_distinct", "_feed", "_pending", "_reduced", "_sums", "late")
+    __slots__ = ("_dimensions", "_distinct", "_feed", "_reduced", "_sums", "late", "pending")
 
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
-        self._pending: list[Event] = []
+        self.pending: list[Event] = []
         self._reduced = 0
-        self._dimensions: tuple[dict[str, int], ...] = tuple({} for _ in feed.dimensions)
+        self._dimensions: list[dict[str, int]] = [{} for _ in feed.dimensions]
         self._distinct: tuple[set[str], set[str]] = (set(), set())  # actors, subjects
         self._sums = [0.0] * len(feed.measures)  # of absolute measures
         self.late = 0
@@ -48,22 +48,23 @@ class Fold:
     @property
     def count(self) -> int:
         """Events so far."""
-        return self._reduced + len(self._pending)
+        return self._reduced + len(self.pending)
 
-    def add(self, event: Event) -> None:
-        """Take in one event."""
-        self._pending.append(event)
-        if len(self._pending) == _CHUNK:
+    def settle(self) -> None:
+        """Reduce what is pending if it is much."""
+        if len(self.pending) >= _CHUNK:
             self._reduce()
 
     def _reduce(self) -> None:
-        events = self._pending
+        events = self.pending
         if not events:
             return
         columns = zip(*[event.dimensions for event in events], strict=True)
-        for counts, values in zip(self._dimensions, columns, strict=True):
-            for value, n in Counter(values).items():
-                counts[value] = counts.get(value, 0) + n
+        for i, (held, values) in enumerate(zip(self._dimensions, columns, strict=True)):
+            counts = Counter(values)
+            for value, count in counts.items() if held else ():  # values stay in order of first occurrence
+                held[value] = held.get(value, 0) + count
+            self._dimensions[i] = held or counts
         actors, subjects = self._distinct
         actors.update([event.actor for event in events])
         subjects.update([event.subject for event in events])
@@ -71,7 +72,7 @@ class Fold:
         for i, values in enumerate(zip(*[event.measures for event in events], strict=True)):
             self._sums[i] = reduce(add, map(abs, values), self._sums[i])
         self._reduced += len(events)
-        self._pending = []
+        self.pending = []
 
     def features(self, width: float) -> tuple[float, ...]:
         """The feed's features over a window of `width` seconds."""
@@ -111,7 +112,7 @@ class Fold:
         """Rebuild a fold from its snapshot."""
         fold = cls(feed)
         fold._reduced, fold.late = state.count, state.late
-        fold._dimensions = tuple(dict(counts) for counts in state.dimensions)
+        fold._dimensions = [dict(counts) for counts in state.dimensions]
         fold._distinct = (set(state.distinct[0]), set(state.distinct[1]))
         fold._sums = list(state.sums)
         return fold

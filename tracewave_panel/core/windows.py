@@ -3,7 +3,9 @@
 Invariants
 ----------
 - A window is told once its end is at or below the watermark, in order of start, then of series.
-- Between the first event and the watermark every window is told, quiet ones with rate 0.
+- Between the first event and the watermark every window is told, quiet ones with rate 0. A jump of
+  the watermark tells all windows in between, however many, unless a mark says ``gap``: the clocks
+  see to it that no wrong stamp makes one.
 - Every event is counted in exactly one window: its own while that is open, the open window of
   its series when its own was told already (``late``), or a new revision of its own when that
   was told as ``gap``.
@@ -14,7 +16,7 @@ Invariants
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 
 import msgspec
 
@@ -22,7 +24,7 @@ from tracewave_panel.core.fold import Fold, FoldState
 from tracewave_panel.feeds import Feed
 from tracewave_panel.model import Batch, Event, Mark, Quality, Status, Window
 
-__all__ = ["TumblingWindows", "WindowsState"]
+__all__ = ["TumblingWindows", "WindowsState", "window_index"]
 
 _WORST_FIRST = (Quality.GAP, Quality.PARTIAL, Quality.BACKFILLED)
 _LONGEST_GAP = 3600
@@ -40,6 +42,14 @@ class WindowsState(msgspec.Struct, frozen=True):
     marks: tuple[Mark, ...]
     gaps: tuple[tuple[int, int], ...]
     revised: tuple[tuple[str, int, int, bool, FoldState], ...]
+
+
+def window_index(time: float, width: float) -> int:
+    """Number of the window that holds a moment: ``index * width <= time < (index + 1) * width``."""
+    index = math.floor(time / width)
+    if (index + 1) * width <= time:
+        return index + 1
+    return index - 1 if index * width > time else index
 
 
 class _Revision:
@@ -78,7 +88,7 @@ class TumblingWindows:
         self.feed = feed
         self.width = width
         self._frontier: int | None = None  # first window not told yet
-        self._first: int | None = None  # cut by the start of the stream
+        self._first: int | None = None  # cut by the start of the stream; None until something came
         self._open: dict[str, dict[int, Fold]] = {series: {} for series in feed.series}
         self._dropped: dict[tuple[str, int], int] = {}
         self._marks: list[Mark] = []
@@ -88,27 +98,28 @@ class TumblingWindows:
     def push(self, batch: Batch) -> list[Window]:
         """Take in a batch and return the windows that its watermark closes, revisions first."""
         self._marks.extend(batch.marks)
-        for event in batch.events:
-            self._place(event)
         for loss in batch.dropped:
             self._drop(loss.series, self._index(loss.time), loss.count)
-        if self._frontier is None:
-            return []
+        self._place(batch.events)
         reached = self._index(batch.watermark)
-        if reached <= self._frontier:
+        if self._frontier is not None and reached <= self._frontier:
             return []
-        told = list(self._revisions()) if batch.status is Status.LIVE else []
-        told.extend(self._close(reached))
+        told: list[Window] = []
+        if self._first is not None:
+            if batch.status is Status.LIVE:
+                told.extend(self._revisions())
+            told.extend(self._close(reached))
+        self._frontier = reached
         self._marks = [mark for mark in self._marks if mark.end > reached * self.width]
         return told
 
     def flush(self) -> list[Window]:
-        """Tell what is still open, as ``partial``, without closing it: the stream stops here for now."""
-        if self._frontier is None:
-            return []
+        """Tell what is still open and holds something, as ``partial``: the stream stops here for now.
+
+        Nothing is closed; should the stream go on, these windows are told again.
+        """
         told = list(self._revisions())
-        newest = max((index for folds in self._open.values() for index in folds), default=self._frontier - 1)
-        for index in range(self._frontier, newest + 1):
+        for index in sorted(self._held()):
             for series, folds in self._open.items():
                 fold = folds.get(index) or Fold(self.feed)
                 dropped = self._dropped.get((series, index), 0)
@@ -116,36 +127,59 @@ class TumblingWindows:
         return told
 
     def _index(self, time: float) -> int:
-        index = math.floor(time / self.width)
-        if (index + 1) * self.width <= time:
-            return index + 1
-        return index - 1 if index * self.width > time else index
+        return window_index(time, self.width)
 
-    def _place(self, event: Event) -> None:
-        index = self._index(event.time)
-        if self._frontier is None:
-            self._frontier = self._first = index
-        folds = self._open.setdefault(event.series, {})
-        late = False
-        if index < self._frontier:
-            if any(first <= index <= last for first, last in self._gaps):
-                revision = self._revised.setdefault((event.series, index), _Revision(Fold(self.feed)))
-                revision.fold.add(event)
-                revision.pending = True
-                return
-            index, late = self._frontier, True
+    def _place(self, events: Iterable[Event]) -> None:
+        series, opens, ends = "", math.inf, -math.inf
+        fold: Fold | None = None
+        for event in events:
+            # most events follow another of the same open window
+            if fold is None or not opens <= event.time < ends or event.series != series:
+                if fold:
+                    fold.settle()
+                series, index = event.series, self._index(event.time)
+                fold = self._fold_for(series, index)
+                opens, ends = index * self.width, (index + 1) * self.width
+                if index < self._start(index):
+                    opens = math.inf  # late ones are counted one by one
+            fold.pending.append(event)
+        if fold:
+            fold.settle()
+
+    def _fold_for(self, series: str, index: int) -> Fold:
+        """Where an event of window `index` is to be counted; counts it as late if that is another window."""
+        frontier = self._start(index)
+        folds = self._folds_of(series)
+        late = index < frontier
+        if late and any(first <= index <= last for first, last in self._gaps):
+            revision = self._revised.setdefault((series, index), _Revision(Fold(self.feed)))
+            revision.pending = True
+            return revision.fold
+        index = max(index, frontier)
         fold = folds.get(index)
         if fold is None:
             fold = folds[index] = Fold(self.feed)
-        fold.add(event)
         fold.late += late
+        return fold
 
     def _drop(self, series: str, index: int, count: int) -> None:
-        if self._frontier is None:
-            self._frontier = self._first = index
-        self._open.setdefault(series, {})
-        key = (series, max(index, self._frontier))
+        key = series, max(index, self._start(index))
+        self._folds_of(series)
         self._dropped[key] = self._dropped.get(key, 0) + count
+
+    def _start(self, index: int) -> int:
+        """Return the frontier, which the first event or loss sets unless a watermark did before."""
+        if self._frontier is None:
+            self._frontier = index
+        if self._first is None:
+            self._first = self._frontier = max(index, self._frontier)
+        return self._frontier
+
+    def _folds_of(self, series: str) -> dict[int, Fold]:
+        if series not in self._open:
+            self._open[series] = {}
+            self._open = dict(sorted(self._open.items()))
+        return self._open[series]
 
     def _revisions(self) -> Iterator[Window]:
         for (series, index), revision in sorted(self._revised.items()):
@@ -159,7 +193,7 @@ class TumblingWindows:
         index = self._frontier
         while index < reached:
             mark = self._mark_of(index)
-            if mark is Quality.GAP and not any(index in folds for folds in self._open.values()):
+            if mark is Quality.GAP and index not in self._held():
                 index = yield from self._close_gap(index, reached)
                 continue
             for series, folds in self._open.items():
@@ -170,27 +204,41 @@ class TumblingWindows:
                     quality = Quality.PARTIAL
                 yield self._window(series, index, fold or Fold(self.feed), dropped, quality)
             index += 1
-        self._frontier = reached
 
     def _close_gap(self, index: int, reached: int) -> Generator[Window, None, int]:
         """Tell empty windows of a gap and return the first index after it.
 
-        Of a gap longer than an hour of windows only the ends are told: the gap itself is on record.
+        Of a gap longer than 3,600 windows only the ends are told; :meth:`gap_around` knows all of it.
         """
-        last = index
-        while last + 1 < reached and self._mark_of(last + 1) is Quality.GAP and not self._holds(last + 1):
-            last += 1
-        self._remember_gap(index, last)
-        for at in range(index, last + 1):
-            if at - index >= _LONGEST_GAP and at != last:
-                continue
+        after = self._gap_end(index, reached)
+        self._remember_gap(index, after - 1)
+        head = min(after, index + _LONGEST_GAP)
+        for at in (*range(index, head), *range(max(head, after - 1), after)):
             for series in self._open:
-                dropped = self._dropped.pop((series, at), 0)
-                yield self._window(series, at, Fold(self.feed), dropped, Quality.GAP)
-        return last + 1
+                yield self._window(series, at, Fold(self.feed), 0, Quality.GAP)
+        return after
 
-    def _holds(self, index: int) -> bool:
-        return any(index in folds for folds in self._open.values())
+    def _gap_end(self, index: int, reached: int) -> int:
+        """First index after `index`, at most `reached`, that is not in a gap or holds something."""
+        limit = min([reached, *(held for held in self._held() if held > index)])
+        end = index
+        while end < limit:
+            gaps = [mark.end for mark in self._marks if mark.quality is Quality.GAP and self._touches(mark, end)]
+            if not gaps:
+                break
+            last = self._index(max(gaps))
+            end = last if last * self.width >= max(gaps) else last + 1
+        return min(end, limit)
+
+    def _held(self) -> set[int]:
+        """Windows that events came for, or that lost some."""
+        return {index for folds in self._open.values() for index in folds} | {index for _, index in self._dropped}
+
+    def gap_around(self, start: float) -> Mark:
+        """Return all of the gap so far that a window told as ``gap`` belongs to."""
+        index = self._index(start)
+        first, last = next((gap for gap in reversed(self._gaps) if gap[0] <= index <= gap[1]), (index, index))
+        return Mark(first * self.width, (last + 1) * self.width, Quality.GAP)
 
     def _remember_gap(self, first: int, last: int) -> None:
         if self._gaps and self._gaps[-1][1] == first - 1:
@@ -200,9 +248,11 @@ class TumblingWindows:
             forgotten = self._gaps.pop(0)[1]
             self._revised = {key: held for key, held in self._revised.items() if key[1] > forgotten or held.pending}
 
+    def _touches(self, mark: Mark, index: int) -> bool:
+        return mark.start < (index + 1) * self.width and mark.end > index * self.width
+
     def _mark_of(self, index: int) -> Quality:
-        start, end = index * self.width, (index + 1) * self.width
-        found = {mark.quality for mark in self._marks if mark.start < end and mark.end > start}
+        found = {mark.quality for mark in self._marks if self._touches(mark, index)}
         return next((quality for quality in _WORST_FIRST if quality in found), Quality.OK)
 
     def _window(self, series: str, index: int, fold: Fold, dropped: int, quality: Quality, revision: int = 0) -> Window:

@@ -4,6 +4,8 @@ Druid's rows name namespaces in each wiki's own language; their numbers are look
 ``unknown``.
 """
 
+# ruff: noqa: RUF001 - names in their own scripts
+
 from __future__ import annotations
 
 from urllib.parse import quote
@@ -54,14 +56,14 @@ _LOCAL_NAMES = {
     6: "File|Datei|Fichier|ファイル|Файл|پرونده|Ficheiro|Berkas|Tập tin|Tiedosto|Fail",
     7: "File talk",
     8: "MediaWiki",
-    10: "Template|Vorlage|Modèle|Plantilla|Шаблон|Predefinição|Sjabloon|Szablon|תבנית|الگو|قالب|틀|Sablon|Malline|Mall|Mal"
-    "|Šablona|Šablon|Şablon|Կաղապար|Templat|Skabelon|Ŝablono|Үлгі|Modelo",
+    10: "Template|Vorlage|Modèle|Plantilla|Шаблон|Predefinição|Sjabloon|Szablon|תבנית|الگو|قالب|틀|Sablon|Malline|Mall"
+    "|Mal|Šablona|Šablon|Şablon|Կաղապար|Templat|Skabelon|Ŝablono|Үлгі|Modelo",
     11: "Template talk|Vorlage Diskussion|Discussion modèle|Plantilla discusión|Plantilla Discussió"
     "|Discussioni template|שיחת תבנית|Разговор о шаблону",
     12: "Help",
     13: "Help talk|Hilfe Diskussion|Hjælp-diskussion",
-    14: "Category|Kategorie|Catégorie|Categoria|Categoría|Категория|Категорія|Kategoria|Kategori|Categorie|تصنيف|رده|분류"
-    "|Thể loại|Կատեգորիա|Kategorija|Κατηγορία|Luokka|Kategorio|Kategória|Категори",
+    14: "Category|Kategorie|Catégorie|Categoria|Categoría|Категория|Категорія|Kategoria|Kategori|Categorie|تصنيف|رده"
+    "|분류|Thể loại|Կատեգորիա|Kategorija|Κατηγορία|Luokka|Kategorio|Kategória|Категори",
     15: "Category talk|Discussion catégorie",
     100: "Portal|Portail|Портал|Portale|بوابة|Portaal|Portál",
     101: "Portal talk|Portal Diskussion",

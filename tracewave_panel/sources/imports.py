@@ -1,7 +1,8 @@
 """Other people's captures, made into recordings: in file order, in constant memory, nothing dropped in silence.
 
-Such files have no arrival clock. Events count at their own times (:class:`~tracewave_panel.core.event_clock.EventClock`)
-and the arrival times are reconstructed as the running maximum of those, which the header says.
+Such files have no arrival clock. Events count at their own times, by the
+:class:`~tracewave_panel.core.event_clock.EventClock`, and the arrival times are reconstructed as the running maximum of
+those, which the header says.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ from tracewave_panel.sources.packed_lines import PackedLines
 from tracewave_panel.sources.recording import RecordingHeader, RecordingWriter
 from tracewave_panel.sources.sse import ServerSentEvent, SseParser
 
-__all__ = ["EDITS", "ImportReport", "Progress", "import_druid", "import_eventstreams", "import_sse"]
+__all__ = ["KINDS", "ImportReport", "Progress", "import_druid", "import_eventstreams", "import_sse"]
 
-EDITS = frozenset(("edit", "new"))
-"""Types of change that are edits."""
+KINDS = ("edit", "new", "log")
+"""Types of change that are counted, as the live source counts them."""
 
 Progress: TypeAlias = Callable[[float, int], None]
 """Called now and then with the part of the file that was read, 0 to 1, and the events so far."""
@@ -57,7 +58,7 @@ class ImportReport(msgspec.Struct, frozen=True, kw_only=True):
     canaries
         Synthetic events that only prove that a stream is alive; left out.
     skipped
-        Changes of types that were not asked for, and frames that are no changes; left out.
+        Changes of kinds that were not asked for, and frames that are no changes; left out.
     started_at, ended_at
         Times of the first and the last batch, seconds.
     damage
@@ -100,23 +101,23 @@ def import_druid(source: Path | str, target: Path | str, *, progress: Progress |
 
 
 def import_eventstreams(
-    source: Path | str, target: Path | str, *, types: Collection[str] = EDITS, progress: Progress | None = None
+    source: Path | str, target: Path | str, *, kinds: Collection[str] = KINDS, progress: Progress | None = None
 ) -> ImportReport:
     """Import ``recentchange`` events, one JSON object a line, plain or packed with gzip or xz.
 
-    Changes whose type is not in `types` are left out and counted. Errors as :func:`import_druid` has them.
+    Changes whose kind is not in `kinds` are left out and counted. Errors as :func:`import_druid` has them.
     """
     lines = PackedLines(source)
-    rows = (_change_event(line, types) for line in _filled(lines))
+    rows = (_change_event(line, kinds) for line in _filled(lines))
     return _import(lines, rows, Path(target), _EVENTSTREAMS_LICENCE, progress)
 
 
 def import_sse(
-    source: Path | str, target: Path | str, *, types: Collection[str] = EDITS, progress: Progress | None = None
+    source: Path | str, target: Path | str, *, kinds: Collection[str] = KINDS, progress: Progress | None = None
 ) -> ImportReport:
     """Import a raw capture of an EventStreams connection; otherwise as :func:`import_eventstreams`."""
     lines = PackedLines(source)
-    return _import(lines, _sse_events(lines, types), Path(target), _EVENTSTREAMS_LICENCE, progress)
+    return _import(lines, _sse_events(lines, kinds), Path(target), _EVENTSTREAMS_LICENCE, progress)
 
 
 def _filled(lines: PackedLines) -> Iterator[bytes]:
@@ -134,29 +135,29 @@ def _druid_event(line: bytes, number: int) -> Event | _LeftOut:
         return _LeftOut.UNDECODABLE
 
 
-def _change_event(data: bytes, types: Collection[str]) -> Event | _LeftOut:
+def _change_event(data: bytes, kinds: Collection[str]) -> Event | _LeftOut:
     try:
         change = recent_change.decode(data)
     except FeedError:
         return _LeftOut.UNDECODABLE
     if change.canary:
         return _LeftOut.CANARY
-    return _event(change) if change.type in types else _LeftOut.SKIPPED
+    return _event(change) if change.type in kinds else _LeftOut.SKIPPED
 
 
-def _sse_events(lines: PackedLines, types: Collection[str]) -> Iterator[Event | _LeftOut]:
+def _sse_events(lines: PackedLines, kinds: Collection[str]) -> Iterator[Event | _LeftOut]:
     parser = SseParser()
     for text in lines.texts():
         for frame in parser.feed(text):
-            yield _frame_event(frame, types)
+            yield _frame_event(frame, kinds)
     for frame in parser.feed(b"\n\n"):  # a capture may end right behind its last event
-        yield _frame_event(frame, types)
+        yield _frame_event(frame, kinds)
 
 
-def _frame_event(frame: ServerSentEvent, types: Collection[str]) -> Event | _LeftOut:
+def _frame_event(frame: ServerSentEvent, kinds: Collection[str]) -> Event | _LeftOut:
     if frame.skipped_bytes:
         return _LeftOut.UNDECODABLE
-    return _change_event(frame.data, types) if frame.event == "message" else _LeftOut.SKIPPED
+    return _change_event(frame.data, kinds) if frame.event == "message" else _LeftOut.SKIPPED
 
 
 def _event(change: recent_change.RecentChange) -> Event | _LeftOut:
@@ -187,7 +188,7 @@ def _import(
     )
     written = 0
     with RecordingWriter(target, header) as recording:
-        for last in chain((first,), batches):  # noqa: B007 - the last one is reported
+        for last in chain((first,), batches):
             recording.write(last)
             written += 1
     if progress is not None:

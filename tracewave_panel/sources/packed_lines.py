@@ -19,7 +19,7 @@ __all__ = ["PackedLines"]
 _CHUNK = 1 << 16
 _LONGEST_LINE = 1 << 26
 
-_Unpacker: TypeAlias = "zlib._Decompress | lzma.LZMADecompressor"
+_Unpacker: TypeAlias = "zlib._Decompress | lzma.LZMADecompressor"  # noqa: SLF001 - it has no public name
 
 
 class PackedLines:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -20,10 +20,10 @@ import msgspec
 
 from tracewave_panel.codec import decode_batch, to_json
 from tracewave_panel.errors import ConfigError, RecordingError, StoreError
-from tracewave_panel.model import Batch, Origin
+from tracewave_panel.model import Batch, Mark, Origin, Quality
 from tracewave_panel.sources.packed_lines import PackedLines
 
-__all__ = ["FORMAT", "VERSION", "RecordingHeader", "RecordingReader", "RecordingWriter", "read_recording"]
+__all__ = ["FORMAT", "VERSION", "RecordingHeader", "RecordingReader", "RecordingWriter", "read_recording", "seam"]
 
 FORMAT = "tracewave-recording"
 VERSION = 1
@@ -97,6 +97,7 @@ class RecordingWriter:
         except OSError as error:
             msg = f"cannot make the recording {self.path}: {error.strerror}; choose a folder that can be written to"
             raise ConfigError(msg) from error
+        self._size = 0
         self._gzip = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
         self._put(to_json(header) + b"\n")
         self.flush()
@@ -104,7 +105,7 @@ class RecordingWriter:
     @property
     def size(self) -> int:
         """Bytes on the disk so far."""
-        return self._file.tell()
+        return self._size
 
     def write(self, batch: Batch) -> None:
         """Add a batch; its position is left out, for it means nothing to a later reader.
@@ -145,6 +146,7 @@ class RecordingWriter:
         self._store(self._gzip.compress(line))
 
     def _store(self, packed: bytes) -> None:
+        self._size += len(packed)
         left = memoryview(packed)
         try:
             while left:  # an unbuffered write may take only a part
@@ -185,7 +187,7 @@ class RecordingReader:
         self.damage: str | None = None
         self.header = self._read_header()
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Generator[Batch, None, None]:
         lines = PackedLines(self.path)
         damage, number, events, reached = "", 0, 0, self.header.started_at
         self.damage = None
@@ -231,6 +233,13 @@ def read_recording(path: Path | str) -> tuple[RecordingHeader, RecordingReader]:
     """Header and batches of a recording; errors and damage as :class:`RecordingReader` has them."""
     reader = RecordingReader(path)
     return reader.header, reader
+
+
+def seam(last: Batch, following: Batch) -> tuple[Mark, ...]:
+    """Mark the time that nobody told of, between two batches that did not follow each other when they were made."""
+    if following.watermark <= last.watermark:
+        return ()
+    return (Mark(last.watermark, following.watermark, Quality.GAP),)
 
 
 def _words(moment: float) -> str:

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import msgspec
 
-from tracewave_panel.model import Batch, Event, Mark, Origin, Quality
+from tracewave_panel.model import Batch, Event, Mark, Origin
 from tracewave_panel.ports import FeedState, SourceStatus
 from tracewave_panel.sources.pace import Pace
-from tracewave_panel.sources.recording import RecordingReader
+from tracewave_panel.sources.recording import RecordingReader, seam
+from tracewave_panel.sources.rolling_recording import RollingReader
 
-__all__ = ["RecordingSource", "seam", "shifted"]
+__all__ = ["RecordingSource", "shifted"]
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ class RecordingSource:
     Parameters
     ----------
     path
-        The recording.
+        The recording, or the folder of a rolling one.
     speed
         How many times as fast as it was recorded; None is as fast as the reader can.
     loop
@@ -47,7 +48,7 @@ class RecordingSource:
     ConfigError
         When there is no such file, or the speed is not positive.
     RecordingError
-        When the file is not a recording.
+        When the file is not a recording, or the folder holds none.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class RecordingSource:
         rebase_to: float | None = None,
         step: float = 1.0,
     ) -> None:
-        self._reader = RecordingReader(path)
+        self._reader = RollingReader(path) if Path(path).is_dir() else RecordingReader(path)
         self._pace = Pace(speed)
         self._loop = loop
         self._step = step
@@ -68,7 +69,7 @@ class RecordingSource:
             self._shift = math.floor((rebase_to - self._reader.header.started_at) / step) * step
         self._round = 1
         self._counters = {"events": 0, "undecodable": 0, "duplicates": 0, "reconnects": 0, "canaries": 0, "skipped": 0}
-        self._word, self._since = "connecting", time.time()
+        self._enter("connecting")
 
     @property
     def origin(self) -> Origin:
@@ -84,31 +85,30 @@ class RecordingSource:
         """Iterate over the recorded batches from the start; a position is of no use here, and that is logged."""
         if position:
             _log.warning("%s is played from its start: a replay knows no position to go on from", self._reader.path)
-        self._word, self._since = "replay", time.time()
-        first = last = None
-        begins = True
-        while begins:
-            begins = False
+        self._enter("replay")
+        last: Batch | None = None
+        while True:
+            first: Batch | None = None
+            reach = 0.0
             with contextlib.closing(iter(self._reader)) as recorded:
-                reach = 0.0
-                first = None
                 for batch in recorded:
-                    first = first or batch
-                    reach = max(reach, batch.arrived_at - first.arrived_at, batch.watermark - first.watermark)
                     told = shifted(batch, self._shift)
-                    if batch is first and last is not None:
-                        told = msgspec.structs.replace(told, marks=seam(last, told) + told.marks)
+                    if first is None:
+                        first = batch
+                        if last is not None:
+                            told = msgspec.structs.replace(told, marks=seam(last, told) + told.marks)
+                    reach = max(reach, batch.arrived_at - first.arrived_at, batch.watermark - first.watermark)
                     if not await self._pace.reach(told.arrived_at):
-                        self._word, self._since = "ended", time.time()
+                        self._enter("ended")
                         return
                     self._count(told)
                     last = told
                     yield told
-            if self._loop and first is not None:
-                begins = True
-                self._shift += max(1, math.ceil(reach / self._step)) * self._step
-                self._round += 1
-        self._word, self._since = "ended", time.time()
+            if first is None or not self._loop:
+                break
+            self._shift += max(1, math.ceil(reach / self._step)) * self._step
+            self._round += 1
+        self._enter("ended")
 
     async def stop(self) -> None:
         """End the iteration before its next batch."""
@@ -118,6 +118,9 @@ class RecordingSource:
         """Say how fast, in which round, and what was wrong with the file."""
         notes = [self._pace.words, f"loop {self._round}" if self._loop else "", self._reader.damage or ""]
         return SourceStatus(FeedState(self._word, ", ".join(filter(None, notes)), self._since), dict(self._counters))
+
+    def _enter(self, word: str) -> None:
+        self._word, self._since = word, time.time()
 
     def _count(self, batch: Batch) -> None:
         self._counters["events"] += len(batch.events)
@@ -129,7 +132,7 @@ def shifted(batch: Batch, seconds: float) -> Batch:
     """Move every time of a batch; ids of its events end in the shift, so that each round has its own."""
     if not seconds:
         return batch
-    suffix = f"{seconds:+g}" if seconds != int(seconds) else f"{int(seconds):+d}"
+    suffix = f"{seconds:+.15g}"
     return msgspec.structs.replace(
         batch,
         arrived_at=batch.arrived_at + seconds,
@@ -153,10 +156,3 @@ def shifted(batch: Batch, seconds: float) -> Batch:
         marks=tuple(Mark(mark.start + seconds, mark.end + seconds, mark.quality) for mark in batch.marks),
         dropped=tuple(msgspec.structs.replace(loss, time=loss.time + seconds) for loss in batch.dropped),
     )
-
-
-def seam(last: Batch, following: Batch) -> tuple[Mark, ...]:
-    """Mark the time that nobody told of, between two batches that did not follow each other when they were made."""
-    if following.watermark <= last.watermark:
-        return ()
-    return (Mark(last.watermark, following.watermark, Quality.GAP),)

@@ -54,12 +54,17 @@ class RingStore:
     """
 
     def __init__(self, *, analyses: int = 3600, anomalies: int = 200, events: int = 5000) -> None:
-        self._analyses: _Ring[Analysis] = _Ring(analyses)
-        self._events: _Ring[Event] = _Ring(events)
-        self._anomalies = _LastTellings(anomalies)
-        self._state: SavedState | None = None
+        self._sizes = (analyses, anomalies, events)
         self._lock = Lock()
         self._closed = False
+        self._empty()
+
+    def _empty(self) -> None:
+        analyses, anomalies, events = self._sizes
+        self._analyses: _Ring[Analysis] = _Ring(analyses)
+        self._anomalies = _LastTellings(anomalies)
+        self._events: _Ring[Event] = _Ring(events)
+        self._state: SavedState | None = None
 
     def append(self, findings: Findings) -> None:
         """Keep what one batch gave; about a tenth of a microsecond an item."""
@@ -100,6 +105,12 @@ class RingStore:
             self._check_open()
             return self._state
 
+    def clear(self) -> None:
+        """Forget everything and count from 0 again; readers must start over."""
+        with self._lock:
+            self._check_open()
+            self._empty()
+
     def close(self) -> None:
         """Refuse further calls; what was kept is let go with the store."""
         with self._lock:
@@ -107,8 +118,7 @@ class RingStore:
 
     def _check_open(self) -> None:
         if self._closed:
-            msg = "the in-memory store is closed; make a new RingStore"
-            raise StoreError(msg)
+            raise StoreError("the in-memory store is closed; make a new RingStore")
 
 
 class _Ring(Generic[T]):

@@ -8,6 +8,7 @@ what it explains; and the connection was opened without access to files, and loc
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from contextlib import suppress
 from decimal import Decimal
 from threading import Event, Lock, Thread
@@ -28,15 +29,15 @@ _ROWS_AT_ONCE = 10_000
 
 
 class Selects:
-    """Answers SELECTs with cursors of one connection, from any thread.
+    """Answers SELECTs with cursors of one database, from any thread.
 
     Each sees the database as of its beginning, while the writer goes on. Memory is bounded by the
     connection's limit, except inside a few functions that build one huge value
     (``range(1000000000)`` as a list): DuckDB neither counts nor interrupts those.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self._connection = connection
+    def __init__(self, cursor: Callable[[], duckdb.DuckDBPyConnection]) -> None:
+        self._cursor = cursor
         self._running: set[_Run] = set()
         self._lock = Lock()
         self._closed = False
@@ -50,12 +51,15 @@ class Selects:
             When the SQL is wrong, not a single SELECT, takes longer than `timeout` seconds, or
             gives more than `max_rows` rows.
         StoreError
-            When the history is closed.
+            When the history is closed, or its disk fails.
         """
         with self._lock:
             if self._closed:
                 raise StoreError("the history is closed; start the server again")
-            run = _Run(self._connection.cursor(), timeout)
+            try:
+                run = _Run(self._cursor(), timeout)
+            except duckdb.Error as error:
+                raise StoreError(f"history cannot be read at this moment: {error}") from error
             self._running.add(run)
         try:
             return run.arrow(sql, max_rows)
@@ -102,6 +106,8 @@ class _Run:
                 if size > MAX_ANSWER:
                     raise QueryError(f"the answer is larger than {MAX_ANSWER >> 20} MiB; add LIMIT, or aggregate")
             return pa.Table.from_batches(batches, reader.schema)
+        except duckdb.FatalException as error:
+            raise StoreError(f"history cannot be read at this moment: {error}") from error
         # Arrow's reader wraps what DuckDB says in OSError
         except (duckdb.Error, pa.ArrowException, OSError) as error:
             said = self._reason if self._stopped.is_set() else str(error)

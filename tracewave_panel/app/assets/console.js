@@ -60,6 +60,7 @@
   };
   apply();
   light.addEventListener("change", apply);
+  // Once: es-module-shims, which Panel loads, announces the same event a second time.
   document.addEventListener("DOMContentLoaded", () => {
     document.getElementById("theme").addEventListener("click", () => {
       const next = root.dataset.theme === "light" ? "dark" : "light";
@@ -67,7 +68,7 @@
       root.dataset.theme = next;
       announce("theme", next);
     });
-  });
+  }, {once: true});
 
   // Canvas knows no CSS variables: models carry their tokens in tags (theme.paint) and are set again here.
   const repaint = (bokehDocument) => {

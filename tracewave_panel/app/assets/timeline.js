@@ -33,6 +33,13 @@
     tw.announce("row", {last: tw.row, shown: place === end ? tw.row : rowAt(place), hovered: hovered !== null});
   };
 
+  tw.first = () => column("start")[0];
+  tw.recent = (name) => Array.from(column(name)).slice(-300);
+  tw.median = (name) => {
+    const values = Array.from(column(name)).filter(Number.isFinite).sort((a, b) => a - b);
+    return values[values.length >> 1];
+  };
+
   const niceTop = (value) => {
     const unit = 10 ** Math.floor(Math.log10(Math.max(value, 1)));
     return unit * [1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10].find((step) => step * unit >= value);
@@ -50,27 +57,31 @@
     if (heights.end !== end) heights.setv({start: end * -0.05 / 1.14, end}, {sync: false});
   };
 
-  // Names that would run into the next mark are left out; one at the right edge is written leftwards.
+  // A name is cut where the next mark or the right edge begins, or written leftwards where there is more
+  // room; with room for a few letters only, the mark stands alone.
+  const LETTER = 6.2, MARK = 9, FEWEST = 9;
   const placeNames = () => {
     const starts = episodes.get_column("start") ?? [], titles = episodes.get_column("title") ?? [];
     if (!starts.length) return;
     const width = (document.querySelector(".rows")?.clientWidth ?? 900) - (innerWidth > 700 ? 294 : 42);
-    const perPixel = (range.end - range.start) / Math.max(width, 100);
+    const pixel = (moment) => (moment - range.start) / (range.end - range.start) * width;
     const order = [...starts.keys()].sort((a, b) => starts[a] - starts[b]);
     const label = [], align = [], offset = [];
-    let taken = range.start;
+    let taken = 0;
     order.forEach((i, k) => {
-      const long = (titles[i].length * 6.2 + 20) * perPixel;
-      const next = k + 1 < order.length ? starts[order[k + 1]] - 9 * perPixel : Infinity;
-      const rightwards = starts[i] + long <= Math.min(next, range.end);
-      const leftwards = !rightwards && starts[i] + long > range.end && starts[i] - long >= taken;
-      label[i] = (rightwards || leftwards) && starts[i] >= range.start ? titles[i] : "";
-      align[i] = leftwards ? "right" : "left";
-      offset[i] = leftwards ? -9 : 9;
-      taken = Math.max(taken, starts[i] + (rightwards ? long : 9 * perPixel));
+      const at = pixel(starts[i]);
+      const until = k + 1 < order.length ? Math.min(pixel(starts[order[k + 1]]) - MARK, width) : width;
+      const rightwards = Math.floor((until - at - MARK - 6) / LETTER), leftwards = Math.floor((at - taken - MARK - 6) / LETTER);
+      const left = rightwards < titles[i].length && leftwards > rightwards;
+      const letters = left ? leftwards : rightwards;
+      const fits = titles[i].length <= letters;
+      label[i] = at < 0 || at > width || (!fits && letters < FEWEST) ? "" : fits ? titles[i] : `${titles[i].slice(0, letters - 1)}…`;
+      align[i] = left ? "right" : "left";
+      offset[i] = left ? -MARK : MARK;
+      taken = Math.max(taken, at + MARK + (left ? 0 : label[i].length * LETTER));
     });
-    const now = episodes.get_column("label");
-    if (label.some((text, i) => text !== now[i]) || align.some((side, i) => side !== episodes.get_column("align")[i])) {
+    const names = episodes.get_column("label");
+    if (label.some((text, i) => text !== names[i]) || align.some((side, i) => side !== episodes.get_column("align")[i])) {
       const data = Object.fromEntries(episodes.columns().map((name) => [name, episodes.get_column(name)]));
       episodes.setv({data: {...data, label, align, offset}}, {sync: false});
     }
@@ -132,6 +143,9 @@
       hovered = Number.isFinite(moment) && moment <= range.end ? moment : null;
       announceRow();
     });
+    if (innerWidth <= 1100)
+      for (const model of doc._all_models.values())
+        if (model.type === "DatetimeTicker") model.setv({desired_num_ticks: innerWidth <= 700 ? 3 : 5}, {sync: false});
     // A finger on a plot scrolls the page; only a mouse or pen pans.
     if (matchMedia("(pointer: coarse)").matches)
       for (const model of doc._all_models.values()) if (model.type === "PanTool") model.setv({active: false}, {sync: false});

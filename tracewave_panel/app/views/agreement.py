@@ -1,20 +1,24 @@
 """The agreement strip: how many detectors fired, window by window, above the time axis."""
 
+# mypy: allow-untyped-calls
+# Panel and param type no constructor.
+
 from __future__ import annotations
 
 from typing import Any
 
 import panel as pn
-from bokeh.models import DatetimeTickFormatter, LinearColorMapper, Range1d
+from bokeh.models import DatetimeAxis, DatetimeTickFormatter, LinearColorMapper, Range1d
 from bokeh.transform import transform
 from panel.viewable import Viewer
 
 from tracewave_panel.app.sheet_row import SheetRow
-from tracewave_panel.app.theme import paint
+from tracewave_panel.app.theme import paint, plain_axis
 from tracewave_panel.app.timeline import Timeline
 
 __all__ = ["Agreement"]
 
+TICKS = ("milliseconds", "seconds", "minsec", "minutes", "hourmin", "hours", "days")
 SHADES = tuple(f"--a-{agreeing}" for agreeing in range(6))
 
 
@@ -23,22 +27,24 @@ class Agreement(Viewer):
 
     def __init__(self, timeline: Timeline, **params: Any) -> None:
         super().__init__(**params)
-        self._heights = Range1d(0, 3.3)
-        plot = timeline.figure(self._heights, axis=True)
+        self._heights = Range1d(start=0, end=3.3)
+        plot = timeline.plot(self._heights)
         shades = LinearColorMapper(palette=["#000000"] * len(SHADES), low=-0.5, high=len(SHADES) - 0.5)
         paint(shades, palette=SHADES)
         plot.quad(
-            "start", "end", "height", 0, source=timeline.table.source, line_color=None, fill_color=transform("fired", shades)
+            "start",
+            "end",
+            "height",
+            0,
+            source=timeline.table.source,
+            line_color=None,
+            fill_color=transform("fired", shades),
         )
-        plot.yaxis.ticker = []
-        plot.grid.visible = False
-        axis = plot.xaxis[0]
-        moment = "%H:%M:%S"
-        axis.formatter = DatetimeTickFormatter(
-            milliseconds=moment, seconds=moment, minsec=moment, minutes=moment, hourmin=moment, hours=moment, days=moment
-        )
-        axis.axis_line_color = "black"
+        formatter = DatetimeTickFormatter()
+        formatter.update(**dict.fromkeys(TICKS, "%H:%M:%S"))
+        axis = plain_axis(DatetimeAxis, ticker=timeline.ticker, formatter=formatter)
         paint(axis, axis_line_color="--line-strong")
+        plot.add_layout(axis, "below")
         self._row = SheetRow(
             kind="agreement",
             heading="Agreement",
@@ -46,7 +52,7 @@ class Agreement(Viewer):
             plot=pn.pane.Bokeh(plot, sizing_mode="stretch_both"),
         )
 
-    def show(self, detectors: int) -> None:
+    def tell(self, detectors: int) -> None:
         """Let the strip be as high as the number of detectors."""
         self._heights.end = max(1, detectors) * 1.1
 

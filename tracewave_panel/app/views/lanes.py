@@ -1,29 +1,25 @@
 """The detectors: one lane each, with its score, its threshold, and why it abstains."""
 
+# mypy: allow-untyped-calls
+# Panel and param type no constructor.
+
 from __future__ import annotations
 
 from typing import Any
 
 import panel as pn
-from bokeh.models import FixedTicker, Range1d, Span
+from bokeh.models import FixedTicker, LinearAxis, Range1d
+from bokeh.models.annotations.geometry import Span
 from panel.viewable import Viewer
 
 from tracewave_panel.app.live_table import FIRE
 from tracewave_panel.app.sheet_row import SheetRow
-from tracewave_panel.app.theme import paint
+from tracewave_panel.app.theme import detector_look, paint, plain_axis
 from tracewave_panel.app.timeline import Timeline
 from tracewave_panel.app.wording import one_line
 from tracewave_panel.model import Analysis
 
 __all__ = ["Lanes"]
-
-LOOKS = {
-    "zscore": ("z-score", "--d-z"),
-    "ewma": ("EWMA", "--d-ewma"),
-    "trees": ("Half-Space Trees", "--d-trees"),
-    "novelty": ("Novelty", "--d-novelty"),
-    "seasonal": ("Seasonal", "--d-seasonal"),
-}
 
 
 class Lanes(Viewer):
@@ -35,7 +31,7 @@ class Lanes(Viewer):
         self._rows: dict[str, SheetRow] = {}
         self._column = pn.Column(sizing_mode="stretch_width", margin=0)
 
-    def show(self, last: Analysis) -> None:
+    def tell(self, last: Analysis) -> None:
         """Add lanes for new detectors, and say which of them abstain after this window and why."""
         for place, name in enumerate(self._timeline.table.detectors):
             if name not in self._rows:
@@ -45,14 +41,13 @@ class Lanes(Viewer):
         for score in last.scores:
             row = self._rows[score.detector]
             reason = "" if score.warm else one_line(score.reason) or "not ready"
-            row.param.update(reason=reason, width=last.window.width)
+            row.param.update(reason=reason, seconds=last.window.width)
 
     def _lane(self, place: int, name: str) -> SheetRow:
-        heading, colour = LOOKS.get(name, (one_line(name, 20), "--text-2"))
+        heading, colour = detector_look(name)
         source = self._timeline.table.source
-        plot = self._timeline.figure(Range1d(-0.06, 1.1))
-        plot.yaxis.ticker = FixedTicker(ticks=[FIRE, 1])
-        plot.ygrid.visible = False
+        plot = self._timeline.plot(Range1d(start=-0.06, end=1.1))
+        plot.add_layout(plain_axis(LinearAxis, ticker=FixedTicker(ticks=[FIRE, 1])), "left")
         area = plot.varea("start", FIRE, f"above_{place}", source=source, fill_alpha=0.3)
         line = plot.line("start", f"score_{place}", source=source, line_width=1.4, line_join="round")
         threshold = Span(location=FIRE, dimension="width", line_dash=[4, 3])

@@ -1,17 +1,21 @@
 """The pulse: what was observed against what was expected."""
 
+# mypy: allow-untyped-calls
+# Panel and param type no constructor.
+
 from __future__ import annotations
 
 from typing import Any
 
 import panel as pn
-from bokeh.models import NumeralTickFormatter, Range1d, Scatter, Text
+from bokeh.core.properties import value
+from bokeh.models import BasicTicker, LinearAxis, NumeralTickFormatter, Range1d, Scatter, Text
+from bokeh.models.annotations.geometry import Span
 from bokeh.plotting import figure
-from bokeh.transform import transform
 from panel.viewable import Viewer
 
 from tracewave_panel.app.sheet_row import SheetRow
-from tracewave_panel.app.theme import SANS, paint
+from tracewave_panel.app.theme import SANS, paint, plain_axis, plain_grid
 from tracewave_panel.app.timeline import SEVERITIES, Timeline
 from tracewave_panel.feeds import Feed
 
@@ -29,11 +33,12 @@ class Pulse(Viewer):
         super().__init__(**params)
         metric = feed.metrics[0]
         self._timeline = timeline
-        plot = timeline.figure(Range1d(100 * FOOTROOM, 100 * HEADROOM, name="pulse-range"))
-        plot.extra_y_ranges = {"rail": Range1d(0, 1)}
-        plot.yaxis.formatter = NumeralTickFormatter(format="0.[0]a")
-        plot.yaxis.ticker.desired_num_ticks = 5
-        plot.yaxis.ticker.num_minor_ticks = 0
+        plot = timeline.plot(Range1d(start=100 * FOOTROOM, end=100 * HEADROOM, name="pulse-range"))
+        plot.extra_y_ranges = {"rail": Range1d(start=0, end=1)}
+        ticker = BasicTicker(desired_num_ticks=5, num_minor_ticks=0)
+        formatter = NumeralTickFormatter(format="0.[0]a")
+        plot.add_layout(plain_axis(LinearAxis, ticker=ticker, formatter=formatter), "left")
+        plot.add_layout(plain_grid(1, ticker))
         self._draw_expected(plot)
         self._draw_observed(plot)
         self._draw_quality(plot)
@@ -41,7 +46,7 @@ class Pulse(Viewer):
         self._row = SheetRow(
             kind="pulse",
             heading=metric.name.capitalize() if metric.unit != "events/s" else "Events a second",
-            subheading="observed, and the band it is expected in",
+            subheading="bands: one and 2.5 spreads around the expected",
             plot=pn.pane.Bokeh(plot, sizing_mode="stretch_both"),
         )
 
@@ -64,10 +69,15 @@ class Pulse(Viewer):
         paint(rings.glyph, line_color="--partial")
 
     def _draw_quality(self, plot: figure) -> None:
-        """Below zero: a tick for a window with late events, an open box for windows filled in later."""
+        """Below the zero line: a tick for a window with late events, an open box for windows filled in later."""
         source = self._timeline.table.source
-        boxes = plot.quad("stale", "end", 0.033, 0.006, source=source, y_range_name="rail", line_alpha=0, fill_alpha=0.45)
+        boxes = plot.quad(
+            "stale", "end", 0.033, 0.006, source=source, y_range_name="rail", line_alpha=0, fill_alpha=0.45
+        )
         ticks = plot.segment("late_at", 0.004, "late_at", 0.035, source=source, y_range_name="rail", line_width=1.4)
+        zero = Span(location=0, dimension="width")
+        plot.add_layout(zero)
+        paint(zero, line_color="--line-strong")
         paint(boxes.glyph, fill_color="--backfill")
         paint(ticks.glyph, line_color="--text-3")
 
@@ -75,9 +85,18 @@ class Pulse(Viewer):
         """Above: a bar in the severity's colour, its shape, and the name where there is room for it."""
         timeline, source = self._timeline, self._timeline.episodes.source
         colour = timeline.severity_colour()
-        plot.quad("start", "end", RAIL + 0.01, RAIL, source=source, y_range_name="rail", line_color=None, fill_color=colour)
+        plot.quad(
+            "start", "end", RAIL + 0.01, RAIL, source=source, y_range_name="rail", line_color=None, fill_color=colour
+        )
         for severity, marker in zip(SEVERITIES, MARKERS, strict=True):
-            mark = Scatter(x=f"mark_{severity}", y=MARKS, marker=marker, size=10, line_width=2, fill_alpha=severity != "info")
+            mark = Scatter(
+                x=f"mark_{severity}",
+                y=MARKS,
+                marker=marker,
+                size=10,
+                line_width=2,
+                fill_alpha=float(severity != "info"),
+            )
             paint(mark, line_color=f"--{severity}", fill_color=f"--{severity}")
             plot.add_glyph(source, mark, y_range_name="rail")
         name = Text(
@@ -87,7 +106,7 @@ class Pulse(Viewer):
             text_align="align",
             x_offset="offset",
             text_baseline="middle",
-            text_font=SANS,
+            text_font=value(SANS),
             text_font_size="11px",
         )
         paint(name, text_color="--text")

@@ -80,12 +80,15 @@ def score_of_deviation(
     name: str,
     z: float,
     *,
+    statistic: float | None = None,
     two_sided: bool = True,
     direction: Direction = 0,
     expected: float | None = None,
     spread: float | None = None,
 ) -> Score:
     """Score of a standardised deviation, by the tail of Student's t with 30 degrees of freedom.
+
+    The deviation is itself the detector's statistic unless another is given.
 
     The t tail is a provisional reference, heavier than the normal one because the variance is
     itself estimated and counts are over-dispersed: it reads one in 100,000 at 5.3 instead of 4.4.
@@ -98,4 +101,13 @@ def score_of_deviation(
     p = float(stdtr(_TAIL_FREEDOM, -abs(z)) * 2.0 if two_sided else stdtr(_TAIL_FREEDOM, -z))
     p = max(p, 1e-300)
     score = min(1.0, max(0.0, -math.log10(p) / 10.0))
-    return Score(name, z, p, score, fired=score >= FIRE_SCORE, direction=direction, expected=expected, spread=spread)
+    return Score(
+        detector=name,
+        statistic=z if statistic is None else statistic,
+        p=p,
+        score=score,
+        fired=score >= FIRE_SCORE,
+        direction=direction,
+        expected=expected,
+        spread=spread,
+    )

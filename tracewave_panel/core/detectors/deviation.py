@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from itertools import islice
 
 import msgspec
 
@@ -46,8 +47,9 @@ class DeviationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
     def __post_init__(self) -> None:
         """Refuse settings under which no deviation can be formed."""
-        for name, least in (("span", 0), ("gap", 1), ("memory", 1), ("warm_up", 2), ("patience", 1)):
-            if getattr(self, name) < least:
+        least_warm_up = max(2, self.gap)  # the baseline learns a window that was seen
+        for name, least in (("span", 0), ("gap", 1), ("memory", 1), ("warm_up", least_warm_up), ("patience", 1)):
+            if not getattr(self, name) >= least:
                 msg = f"{name} must be at least {least}, not {getattr(self, name)}"
                 raise ValueError(msg)
         if not 0 < self.weight <= 1:
@@ -72,8 +74,8 @@ class Deviation:
         self.noise = 0.0  # variance of one value around the mean
         self._variance = 0.0  # of the recent mean around the baseline
         self._squares = 0.0  # of the warm-up
-        self._smooth = 0.0
-        self._total = 0.0
+        self._smooth = 0.0  # recent mean, and the variance around it
+        self._swing = 0.0
         self._held = 0
         self._recent: deque[float] = deque(maxlen=max(settings.span, settings.gap + 1))
 
@@ -92,8 +94,10 @@ class Deviation:
         span, weight = self.settings.span, self.settings.weight
         if span == 0:
             return self._smooth + weight * (value - self._smooth) - self.mean
-        leaving = self._recent[-span] if len(self._recent) >= span else self.mean
-        return (self._total + value - leaving) / span - self.mean
+        if span == 1:
+            return value - self.mean
+        recent = [value, *islice(reversed(self._recent), span - 1)]
+        return (sum(recent) - len(recent) * self.mean) / span
 
     def learn(self, value: float) -> None:
         """Take in the next value."""
@@ -101,11 +105,10 @@ class Deviation:
             self._warm_up(value)
         else:
             self._learn_difference(self._difference(value))
-        span, recent = self.settings.span, self._recent
-        if span:
-            self._total += value - (recent[-span] if len(recent) >= span else self.mean)
-        self._smooth += self.settings.weight * (value - self._smooth)
-        recent.append(value)
+        step = value - self._smooth
+        self._smooth += self.settings.weight * step
+        self._swing += self.settings.weight * (step * step - self._swing)
+        self._recent.append(value)
 
     def _warm_up(self, value: float) -> None:
         self.seen += 1
@@ -118,15 +121,15 @@ class Deviation:
             span, weight = self.settings.span, self.settings.weight
             self.noise = max(self._squares / (self.seen - 1), self._least)
             self._variance = self.noise / span if span else self.noise * weight / (2.0 - weight)
-            if span:
-                self._total = sum(list(self._recent)[-span:]) if len(self._recent) >= span else self.mean * span
 
     def _learn_difference(self, difference: float) -> None:
         settings = self.settings
         deviation = math.sqrt(self._variance)
         beyond = abs(difference) > settings.limit * deviation
         self._held = self._held + 1 if beyond else max(0, self._held - 5)
-        if beyond and self._held <= settings.patience:
+        if beyond:
+            if self._held > settings.patience:
+                self._accept()
             return
         span, weight = settings.span, settings.weight
         scale = 1.0 / span if span else weight / (2.0 - weight)
@@ -136,11 +139,18 @@ class Deviation:
         clip = _CLIP * math.sqrt(self.noise)
         self.mean += min(max(old, -clip), clip) / settings.memory
 
+    def _accept(self) -> None:
+        """Take the level of late, and its noise if that is greater, as the new normal."""
+        grown = max(1.0, self._swing / self.noise)
+        self.noise *= grown
+        self._variance *= grown
+        self.mean, self._held = self._smooth, 0
+
     def snapshot(self) -> DetectorState:
         """The memory as plain values."""
         return {
             "seen": self.seen,
-            "values": [self.mean, self.noise, self._variance, self._squares, self._smooth, self._total],
+            "values": [self.mean, self.noise, self._variance, self._squares, self._smooth, self._swing],
             "held": self._held,
             "recent": list(self._recent),
         }
@@ -148,7 +158,7 @@ class Deviation:
     def restore(self, state: DetectorState) -> None:
         """Go on from a snapshot."""
         self.seen, self._held = state["seen"], state["held"]
-        self.mean, self.noise, self._variance, self._squares, self._smooth, self._total = state["values"]
+        self.mean, self.noise, self._variance, self._squares, self._smooth, self._swing = state["values"]
         self._recent = deque(state["recent"], maxlen=self._recent.maxlen)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 import numpy as np
 
@@ -62,61 +60,55 @@ class HalfSpaceTrees:
     defaults = TreesSettings()
 
     def __init__(self, feed: Feed, metric: Metric, settings: TreesSettings = defaults) -> None:  # noqa: ARG002
-        # river takes seconds to import, so it is imported when the first forest is planted
-        from river.anomaly import HalfSpaceTrees as Forest  # noqa: PLC0415
-        from river.preprocessing import MinMaxScaler  # noqa: PLC0415
+        # river and numba take seconds to import, so they are when the first forest is planted
+        from tracewave_panel.core.detectors.forest import Forest  # noqa: PLC0415
 
         self.settings = settings
-        self._names = sorted(feature.name for feature in feed.features)
-        self._order = [feed.feature_index(name) for name in self._names]
-        self._scaler: Any = MinMaxScaler()
-        self._forest: Any = Forest(
-            n_trees=settings.trees, height=settings.height, window_size=settings.window, seed=settings.seed
+        self._order = [feed.feature_index(name) for name in sorted(feature.name for feature in feed.features)]
+        self._forest = Forest(
+            len(self._order),
+            trees=settings.trees,
+            height=settings.height,
+            window=settings.window,
+            seed=settings.seed,
         )
         self._deviation = Deviation(
             DeviationSettings(span=1, gap=1, memory=600.0, warm_up=settings.warm_up - settings.window),
             least_variance=1e-6,
         )
-        self._seen = 0
         self._walked: tuple[Window | None, float] = (None, 0.0)
 
-    def _features(self, window: Window) -> dict[str, float]:
+    def _row(self, window: Window) -> list[float]:
         values = window.features
-        return {name: values[index] for name, index in zip(self._names, self._order, strict=True)}
+        return [values[index] for index in self._order]
 
     def score_one(self, window: Window) -> Score:
         """Judge a window against what was learned before it."""
-        left = self.settings.warm_up - self._seen
+        left = self.settings.warm_up - self._forest.seen
         if left > 0:
             return abstain(self.name, left)
         mass = self._mass_score(window)
-        judged = score_of_deviation(self.name, self._deviation.z(mass), two_sided=False)
-        return msgspec.structs.replace(judged, statistic=mass)
+        return score_of_deviation(self.name, self._deviation.z(mass), statistic=mass, two_sided=False)
 
     def _mass_score(self, window: Window) -> float:
         if self._walked[0] is not window:  # score, then learn: both want the same walk
-            scaled = self._scaler.transform_one(self._features(window))
-            self._walked = window, float(self._forest.score_one(scaled))
+            self._walked = window, self._forest.score(self._row(window))
         return self._walked[1]
 
     def learn_one(self, window: Window) -> None:
         """Learn a window."""
-        if self._seen >= self.settings.window:
+        if self._forest.seen >= self.settings.window:
             self._deviation.learn(self._mass_score(window))
-        features = self._features(window)
-        self._scaler.learn_one(features)
-        self._forest.learn_one(self._scaler.transform_one(features))
+        self._forest.learn(self._row(window))
         self._walked = (None, 0.0)
-        self._seen += 1
 
     def snapshot(self) -> DetectorState:
         """Masses and ranges as arrays; the cuts follow from the seed."""
-        masses = [(node.l_mass, node.r_mass) for tree in self._forest.trees for node in tree.iter_dfs()]
+        forest = self._forest
         return {
-            "seen": self._seen,
-            "counter": self._forest.counter,
-            "masses": np.array(masses, dtype="<i4").tobytes(),
-            "ranges": [[self._scaler.min[name].get(), self._scaler.max[name].get()] for name in self._names],
+            "seen": forest.seen,
+            "masses": [masses.astype("<i4").tobytes() for masses in (forest.latest, forest.reference)],
+            "ranges": [forest.low.tolist(), forest.high.tolist()],
             "deviation": self._deviation.snapshot(),
         }
 
@@ -128,19 +120,16 @@ class HalfSpaceTrees:
         StateError
             When the snapshot is of a forest of another size.
         """
-        self._seen = state["seen"]
+        forest = self._forest
+        shape = forest.latest.shape
+        masses = [np.frombuffer(packed, dtype="<i4").astype(np.int64) for packed in state["masses"]]
+        if any(held.size != forest.latest.size for held in masses):
+            raise StateError(
+                f"the saved forest has {masses[0].size} nodes, these settings make {forest.latest.size}: "
+                "start without the State"
+            )
+        forest.latest, forest.reference = (held.reshape(shape) for held in masses)
+        forest.low, forest.high = (np.array(ends, dtype=np.float64) for ends in state["ranges"])
+        forest.seen = state["seen"]
         self._deviation.restore(state["deviation"])
-        if not self._seen:
-            return
-        for end in (0, 1):
-            self._scaler.learn_one(dict(zip(self._names, (pair[end] for pair in state["ranges"]), strict=True)))
-        self._forest.learn_one(dict.fromkeys(self._names, 0.0))  # grows the trees
-        nodes = [node for tree in self._forest.trees for node in tree.iter_dfs()]
-        masses = np.frombuffer(state["masses"], dtype="<i4").reshape(-1, 2).tolist()
-        if len(masses) != len(nodes):
-            msg = f"the saved forest has {len(masses)} nodes, these settings make {len(nodes)}; start without the State"
-            raise StateError(msg)
-        for node, (latest, reference) in zip(nodes, masses, strict=True):
-            node.l_mass, node.r_mass = latest, reference
-        self._forest.counter = state["counter"]
-        self._forest._first_window = self._seen < self.settings.window  # noqa: SLF001 (river has no other way in)
+        self._walked = (None, 0.0)

@@ -92,8 +92,14 @@ export function render({model, el}) {
       two.append(first, second, element("span", "el", card.agreement));
       parts.push(two);
     }
-    if (open && card.why.length) parts.push(bars(card));
-    if (open || card.verdict !== "none") parts.push(accounted(card));
+    const why = [...(card.why.length ? [bars(card)] : []), accounted(card)];
+    if (open) parts.push(...why);
+    else {
+      const more = element("details"), summary = element("summary", "", "Why, and who agreed");
+      more.open = entry.node.querySelector("details")?.open ?? false;
+      more.append(summary, chips(card), ...why);
+      parts.push(more);
+    }
     node.replaceChildren(...parts);
     tick(entry);
   };

@@ -23,7 +23,7 @@ export function render({model, el}) {
   const readers = {
     pulse(values, hovered) {
       const list = element("dl");
-      const pairs = [["expected", tw.figure(values.expected)], ["band", Number.isFinite(values.lowest) ? `${tw.figure(values.lowest)} to ${tw.figure(values.highest)}` : "–"],
+      const pairs = [["expected", tw.figure(values.expected)], ["band", Number.isFinite(values.lowest) ? `${Math.round(values.lowest)} to ${Math.round(values.highest)}` : "–"],
         ["ratio", values.expected > 0 && Number.isFinite(values.observed) ? `${(values.observed / values.expected).toFixed(1)}×` : "–"], ["late", String(values.late)], ["quality", QUALITY[values.quality]]];
       for (const [name, value] of pairs) list.append(element("dt", "", name), element("dd", "", value));
       return [element("p", "", `${hovered ? "at " : ""}${tw.clock(values.start)}`), element("div", "big", tw.figure(values.observed)), list];
@@ -36,13 +36,13 @@ export function render({model, el}) {
         return [...parts, element("p", "", chance(score))];
       }
       const abstaining = element("b", "v q", "abstains");
-      return left > 0 ? [abstaining, element("p", "", `in ${tw.length(left * model.width)}`)] : [abstaining];
+      return left > 0 ? [abstaining, element("p", "", `in ${tw.length(left * model.seconds)}`)] : [abstaining];
     },
     agreement(values) {
       const all = Object.keys(values).filter((name) => name.startsWith("score_")).length;
       const cold = all - values.warm;
       const judged = Number.isFinite(values.fired);
-      return [element("b", "v", judged ? `${values.fired} of ${values.warm}` : "not judged"), element("p", "", cold > 0 ? `${cold} abstain${cold === 1 ? "s" : ""}` : "all judge")];
+      return [element("b", "v", !judged ? "not judged" : values.warm ? `${values.fired} of ${values.warm}` : "–"), element("p", "", cold > 0 ? `${cold} abstain${cold === 1 ? "s" : ""}` : "all judge")];
     },
   };
   const read = ({shown, hovered}) => readout.replaceChildren(...readers[model.kind](shown, hovered));

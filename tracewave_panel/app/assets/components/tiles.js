@@ -3,17 +3,29 @@ export function render({model, el}) {
   const tw = window.tracewave;
   const {element} = tw;
   const tiles = element("div", "tiles");
-  const sparks = model.get_child("sparks");
-  const parts = model.tiles.map((tile, place) => {
-    const box = element("div", "tile"), value = element("div", "v n"), spark = element("div", "spark"), usual = element("div", "u");
-    spark.append(sparks[place]);
+  const parts = model.tiles.map((tile) => {
+    const box = element("div", "tile"), value = element("div", "v n"), spark = tw.drawing(100, 100, {stroke: "var(--live)", "stroke-width": 1.4, "stroke-linejoin": "round", "vector-effect": "non-scaling-stroke"}), usual = element("div", "u");
+    spark.setAttribute("class", "spark");
+    spark.setAttribute("preserveAspectRatio", "none");
     box.append(element("h3", "", tile.heading), value, spark, usual);
     tiles.append(box);
-    return {tile, value, usual};
+    return {tile, value, usual, path: spark.firstChild};
   });
+  // The line breaks where a window has no figure.
+  const line = (values) => {
+    const finite = values.filter(Number.isFinite), low = Math.min(...finite), high = Math.max(...finite, low + 1e-9);
+    let path = "", pen = "M";
+    values.forEach((value, place) => {
+      if (!Number.isFinite(value)) { pen = "M"; return; }
+      path += `${pen}${(100 * place / Math.max(1, values.length - 1)).toFixed(2)} ${(95 - 90 * (value - low) / (high - low)).toFixed(2)}`;
+      pen = "L";
+    });
+    return path;
+  };
   const show = ({last}) => {
     const now = parts.map(({tile}) => last[`feature_${tile.feature}`]);
-    parts.forEach(({tile, value, usual}, place) => {
+    parts.forEach(({tile, value, usual, path}, place) => {
+      path.setAttribute("d", line(tw.recent(`feature_${tile.feature}`)));
       const shown = tile.share ? 100 * now[place] : now[place];
       const digits = Number.isFinite(shown) ? (tile.whole ? Math.round(shown).toLocaleString("en") : tw.figure(shown)) : "–";
       value.replaceChildren(digits, element("small", "", tile.unit));
@@ -27,7 +39,8 @@ export function render({model, el}) {
       usual.replaceChildren(`usual ${text}, `, far ? element("b", "", comparison) : "as usual");
     });
   };
-  tw.listen("row", tiles, show);
+  for (const {value, usual} of parts) { value.textContent = "–"; usual.textContent = "no window yet"; }
+  tw.listen("row", tiles, (row) => { if (!row.hovered) show(row); });
   if (tw.row) show({last: tw.row});
   return tiles;
 }

@@ -1,0 +1,309 @@
+"""The page in a real Chromium: it moves, stays quiet towards the world, and is not run by what it shows."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from console_stand_in import SpokenControl, analysis, anomaly, console, event, feed_on, findings, served, story
+
+from tracewave_panel.model import Contribution, Origin
+from tracewave_panel.ports import FeedState
+from tracewave_panel.stores.ring import RingStore
+
+playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
+
+pytestmark = pytest.mark.browser
+
+FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+WAIT = 20_000  # milliseconds
+HOSTILE = (
+    "<script>window.struck=1</script>",
+    "<img src=x onerror='window.struck=1'>",
+    '"><svg onload=window.struck=1>',
+    "[click](javascript:window.struck=1) ![x](http://outside.invalid/a.png)",
+    "{{ ''.__class__ }} ${window.struck=1} <%= window.struck %>",
+    "$$\\require{href}\\href{javascript:window.struck=1}{x}$$",
+    "\u202egnp.exe\u2066\u2069",
+    "</script><script src=http://outside.invalid/x.js></script>",
+    "<style>@import 'http://outside.invalid/x.css';</style>",
+)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    with playwright.sync_playwright() as driver:
+        try:
+            launched = driver.chromium.launch(executable_path=found, args=FLAGS)
+        except playwright.Error as error:
+            pytest.skip(f"needs Chromium: {error.message.splitlines()[0]}")
+        yield launched
+        launched.close()
+
+
+@dataclass
+class Visit:
+    page: playwright.Page
+    requests: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def outside(self, port: int) -> list[str]:
+        inside = (f"http://127.0.0.1:{port}/", f"ws://127.0.0.1:{port}/", "blob:", "data:")
+        return [address for address in self.requests if not address.startswith(inside)]
+
+
+@contextmanager
+def visit(browser, port: int, **options) -> Iterator[Visit]:
+    context = browser.new_context(**{"viewport": {"width": 1440, "height": 1000}, "color_scheme": "dark", **options})
+    page = context.new_page()
+    seen = Visit(page)
+    page.on("request", lambda request: seen.requests.append(request.url))
+    page.on("websocket", lambda connection: seen.requests.append(connection.url))
+    page.on("pageerror", lambda error: seen.errors.append(str(error)))
+    page.on("console", lambda said: seen.errors.append(said.text) if said.type == "error" else None)
+    try:
+        page.goto(f"http://127.0.0.1:{port}/")
+        page.wait_for_selector("html[data-ready]", timeout=WAIT, state="attached")
+        yield seen
+    finally:
+        context.close()
+
+
+@contextmanager
+def running(store: RingStore) -> Iterator[None]:
+    stop = threading.Event()
+    thread = threading.Thread(target=feed_on, args=(store, stop))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def told_store(seconds: int = 300) -> RingStore:
+    store = RingStore()
+    for each in story(time.time(), seconds):
+        store.append(each)
+    return store
+
+
+TABLE = "window.Bokeh.documents[0].get_model_by_name('live-table')"
+RANGE = "window.Bokeh.documents[0].get_model_by_name('time-range')"
+
+
+def test_chart_moves_with_time_and_leaves_no_margin(browser):
+    store = told_store()
+    with running(store), served(console(store)) as port, visit(browser, port) as seen:
+        page = seen.page
+        before = page.evaluate(f"{RANGE}.end")
+        picture = page.locator(".rows").screenshot()
+        page.wait_for_function(f"{RANGE}.end >= {before} + 2000", timeout=WAIT)
+        edge, last = page.evaluate(f"[{RANGE}.end, {TABLE}.get_column('end').at(-1)]")
+        assert edge == last
+        assert page.locator(".rows").screenshot() != picture
+        assert seen.errors == []
+
+
+def test_card_arrives_once_and_closes_in_place(browser):
+    store = RingStore()
+    begin = float(int(time.time()))
+    store.append(findings(begin, analysis(begin - 1)))
+    with served(console(store)) as port, visit(browser, port) as seen:
+        page = seen.page
+        playwright.expect(page.get_by_text("Nothing unusual yet")).to_be_visible()
+        store.append(findings(begin + 1, analysis(begin), anomalies=[anomaly(begin)]))
+        card = page.locator("article")
+        playwright.expect(card).to_have_count(1)
+        playwright.expect(card).to_contain_text("91 % accounted for")
+        playwright.expect(card).to_contain_text("+76.5")
+        playwright.expect(page.get_by_role("log")).to_contain_text("Bot burst on commons.wikimedia.org")
+        kept = card.element_handle()
+        kept.evaluate("node => node.mark = 1")
+        store.append(findings(begin + 9, anomalies=[anomaly(begin, closed=begin + 7)]))
+        playwright.expect(card).to_contain_text("closed after 7 s")
+        assert kept.evaluate("node => node.isConnected && node.mark === 1")
+        assert not kept.evaluate("node => node.classList.contains('arriving')")
+        assert seen.errors == []
+
+
+def test_nothing_is_asked_of_another_host(browser):
+    store = told_store()
+    with running(store), served(console(store)) as port, visit(browser, port) as seen:
+        seen.page.wait_for_timeout(1500)
+        assert len(seen.requests) > 10
+        assert seen.outside(port) == []
+
+
+def test_hostile_text_is_shown_and_never_run(browser):
+    store = RingStore()
+    begin = float(int(time.time()))
+    for number, text in enumerate(HOSTILE):
+        moment = begin - 400 + 40 * number
+        part = Contribution(text, text, 9.0, 1.0, 0.9, 9.0, True)
+        told = anomaly(
+            moment, None if number % 2 else moment + 20, id=text, title=text, contributions=(part,), agreeing=(text,)
+        )
+        edit = event(moment, number, title=text, actor=text, dimensions=(text,) * 5, link=f"javascript:{text}")
+        store.append(findings(moment + 1, analysis(moment), anomalies=[told], events=[edit]))
+    cold = analysis(begin, cold=("trees",))
+    hostile_reason = [
+        type(score)(**{name: getattr(score, name) for name in score.__struct_fields__} | {"reason": HOSTILE[0]})
+        for score in cold.scores
+    ]
+    fields = {name: getattr(cold, name) for name in cold.__struct_fields__}
+    store.append(findings(begin + 1, type(cold)(**fields | {"scores": tuple(hostile_reason)})))
+    control = SpokenControl(state=FeedState(HOSTILE[1], HOSTILE[0]))
+    with served(console(store, control)) as port, visit(browser, port) as seen:
+        page = seen.page
+        playwright.expect(page.locator("article")).to_have_count(len(HOSTILE))
+        for text in HOSTILE[:2]:
+            playwright.expect(page.locator("article h3", has_text=text)).to_have_count(1)
+            playwright.expect(page.locator("table").get_by_text(text).first).to_be_visible()
+        for summary in page.locator("summary").all():
+            summary.click()
+        page.get_by_role("button", name="15 min").click()
+        page.wait_for_timeout(1000)
+        assert page.evaluate("window.struck") is None
+        assert seen.outside(port) == []
+        assert page.locator("a[href^='javascript']").count() == 0
+        assert seen.errors == []
+
+
+@pytest.mark.parametrize(
+    ("state", "origin", "word", "note", "badge"),
+    [
+        (
+            FeedState("reconnecting", "closed by the server"),
+            Origin.LIVE,
+            "RECONNECTING",
+            "closed by the server",
+            "LIVE",
+        ),
+        (FeedState("replay", "10x"), Origin.IMPORTED, "REPLAY 10x", "", "RECORDED"),
+        (FeedState("live"), Origin.SIMULATED, "SIMULATED", "", "SIMULATED"),
+        (FeedState("gap", "18 s lost"), Origin.LIVE, "GAP", "18 s lost", "LIVE"),
+        (FeedState("catching_up", "3 s left"), Origin.LIVE, "CATCHING UP", "3 s left", "LIVE"),
+    ],
+)
+def test_status_changes_with_the_source(browser, state, origin, word, note, badge):
+    store, control = told_store(20), SpokenControl()
+    with served(console(store, control)) as port, visit(browser, port) as seen:
+        chip = seen.page.locator("span.status")
+        playwright.expect(chip).to_contain_text("LIVE")
+        control.state, control.origin = state, origin
+        playwright.expect(chip).to_have_text(word + note)
+        playwright.expect(seen.page.locator(".badge")).to_have_text(badge)
+
+
+def test_page_without_new_windows_says_stale_and_for_how_long(browser):
+    with served(console(told_store(20))) as port, visit(browser, port) as seen:
+        chip = seen.page.locator("span.status")
+        playwright.expect(chip).to_contain_text("STALE", timeout=15_000)
+        playwright.expect(chip).to_contain_text("no window for 1")
+        playwright.expect(seen.page.locator("#banner")).to_contain_text('while the source says "live"')
+
+
+def test_page_of_a_dead_server_says_offline_and_comes_back_by_itself(browser):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    store = told_store(20)
+    page = None
+    context = browser.new_context()
+    try:
+        with running(store):
+            with served(console(store), port):
+                page = context.new_page()
+                page.goto(f"http://127.0.0.1:{port}/")
+                page.wait_for_selector("html[data-ready]", timeout=WAIT, state="attached")
+                page.evaluate("window.first = true")
+            chip = page.locator("span.status")
+            playwright.expect(chip).to_contain_text("OFFLINE", timeout=10_000)
+            playwright.expect(page.locator("#banner")).to_contain_text("comes back by itself")
+            with served(console(store), port):
+                page.wait_for_function("window.first === undefined", timeout=WAIT)
+                page.wait_for_selector("html[data-ready]", timeout=WAIT, state="attached")
+                playwright.expect(page.locator("span.status")).to_contain_text("LIVE")
+    finally:
+        context.close()
+
+
+def test_panning_stops_following_and_double_click_follows_again(browser):
+    store = told_store()
+    with running(store), served(console(store)) as port, visit(browser, port) as seen:
+        page = seen.page
+        box = page.locator(".rows").bounding_box()
+        page.mouse.move(box["x"] + 500, box["y"] + 150)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 700, box["y"] + 150, steps=5)
+        page.mouse.up()
+        follow = page.get_by_role("button", name="Follow")
+        playwright.expect(follow).to_be_visible()
+        held = page.evaluate(f"{RANGE}.end")
+        last = page.evaluate(f"{TABLE}.get_column('end').at(-1)")
+        assert held < last - 30_000
+        page.wait_for_function(f"{TABLE}.get_column('end').at(-1) >= {last} + 2000", timeout=WAIT)
+        assert page.evaluate(f"{RANGE}.end") == held
+        page.mouse.dblclick(box["x"] + 500, box["y"] + 150)
+        playwright.expect(follow).to_be_hidden()
+        assert page.evaluate(f"{RANGE}.end") >= last + 2000
+
+
+def test_cursor_reads_the_window_under_it(browser):
+    store = told_store()
+    with served(console(store)) as port, visit(browser, port) as seen:
+        page = seen.page
+        box = page.locator(".rows").bounding_box()
+        page.mouse.move(box["x"] + 400, box["y"] + 150)
+        playwright.expect(page.locator(".row.pulse .o p")).to_contain_text("at ")
+        page.mouse.move(10, 10)
+        playwright.expect(page.locator(".row.pulse .o p")).not_to_contain_text("at ")
+
+
+def test_light_theme_repaints_plots_and_is_remembered(browser):
+    with served(console(told_store())) as port, visit(browser, port) as seen:
+        page = seen.page
+        colours = """[...window.Bokeh.documents[0]._all_models.values()]
+            .filter(model => model.type === 'Line').map(model => model.line_color.value)"""
+        dark = page.evaluate(colours)
+        page.get_by_role("button", name="Switch between dark and light").click()
+        light = page.evaluate(colours)
+        assert "#54cfe6" in dark
+        assert "#08708a" in light
+        assert "#54cfe6" not in light
+        page.reload()
+        page.wait_for_selector("html[data-ready]", timeout=WAIT, state="attached")
+        assert page.evaluate("document.documentElement.dataset.theme") == "light"
+        assert page.evaluate(colours) == light
+
+
+@pytest.mark.parametrize("width", [420, 1024, 1440])
+def test_no_width_scrolls_sideways(browser, width):
+    with (
+        served(console(told_store())) as port,
+        visit(browser, port, viewport={"width": width, "height": 900}) as seen,
+    ):
+        seen.page.wait_for_timeout(500)
+        assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_empty_page_says_what_is_awaited_and_for_how_long(browser):
+    store = RingStore()
+    control = SpokenControl(state=FeedState("connecting", "Connecting to EventStreams"))
+    with served(console(store, control)) as port, visit(browser, port) as seen:
+        waiting = seen.page.locator("#waiting")
+        playwright.expect(waiting).to_contain_text("Waiting for the first window")
+        playwright.expect(waiting).to_contain_text("Connecting to EventStreams")
+        playwright.expect(waiting).to_contain_text("Waiting for 2 s")
+        begin = float(int(time.time()))
+        store.append(findings(begin + 1, analysis(begin)))
+        playwright.expect(waiting).to_be_hidden()
+        playwright.expect(seen.page.locator(".row.lane")).to_have_count(3)

@@ -1,0 +1,88 @@
+"""What the repository promises about itself."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+CONDA_NAMES = {"python-duckdb": "duckdb"}
+
+
+def tracked() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    return [ROOT / name for name in listed.stdout.decode().split("\0") if name]
+
+
+def project() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def test_conda_environment_asks_for_what_the_project_asks_for():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    plain = [item for item in environment["dependencies"] if isinstance(item, str)]
+    asked = set()
+    for item in plain:
+        name, specifier = re.fullmatch(r"([a-z-]+)(.*)", item).groups()
+        if name not in {"python", "pip"}:
+            asked.add(CONDA_NAMES.get(name, name) + specifier)
+    assert asked == set(project()["dependencies"])
+    assert f"python{project()['requires-python']}" in plain
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-test.lock"])
+def test_lock_file_has_a_hash_for_every_pin_and_no_registry_address(name):
+    text = (ROOT / name).read_text()
+    pins = re.findall(r"^([a-zA-Z0-9._-]+)==", text, re.MULTILINE)
+    assert len(pins) > 40
+    for pin in re.split(r"^(?=[a-zA-Z0-9._-]+==)", text, flags=re.MULTILINE)[1:]:
+        assert "--hash=sha256:" in pin, pin.splitlines()[0]
+    assert "://" not in text
+    assert "--index-url" not in text
+    assert "--find-links" not in text
+
+
+def test_both_lock_files_pin_the_same_versions():
+    def pins(name):
+        return dict(re.findall(r"^([a-zA-Z0-9._-]+)==([^ ;\\]+)", (ROOT / name).read_text(), re.MULTILINE))
+
+    base, test = pins("requirements.lock"), pins("requirements-test.lock")
+    assert base.items() <= test.items()
+
+
+def test_lock_file_pins_every_dependency():
+    text = (ROOT / "requirements.lock").read_text()
+    for requirement in project()["dependencies"]:
+        name = re.match(r"[A-Za-z0-9._-]+", requirement)[0]
+        assert re.search(rf"^{name}==", text, re.MULTILINE), name
+
+
+def test_no_file_names_a_machine_path_or_a_registry():
+    # written in pieces so that this file does not name them itself
+    paths = ["/" + "work/", "/" + "root/"]
+    forbidden = [*paths, "py" + "pi.org", "python" + "hosted", "registry." + "npmjs", "deb." + "debian"]
+    for path in tracked():
+        if path.suffix in {".gz", ".png", ".woff2", ".state"} or not path.is_file():
+            continue
+        text = path.read_text(encoding="utf-8")
+        for word in forbidden:
+            assert word not in text, f"{path.relative_to(ROOT)} names {word}"
+
+
+def test_no_tracked_file_is_large():
+    for path in tracked():
+        if path.is_file():
+            assert path.stat().st_size < 5_000_000, path
+
+
+def test_every_make_command_of_the_readme_exists():
+    made = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"\bmake ([a-z-]+)\b", (ROOT / "README.md").read_text()))
+    assert named <= made, named - made

@@ -1,0 +1,286 @@
+"""The command ``tracewave``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from tracewave_panel import __version__, playback
+from tracewave_panel.codec import to_json
+from tracewave_panel.config import Settings, load_settings
+from tracewave_panel.errors import ConfigError, TracewaveError
+from tracewave_panel.model import Findings
+from tracewave_panel.playback import Summary
+
+__all__ = ["main"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
+
+class _Group(click.Group):
+    """Errors that Tracewave raises on purpose end a command with their words and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except TracewaveError as error:
+            click.echo(f"tracewave: {error}", err=True)
+            ctx.exit(2)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="tracewave")
+@click.option("-v", "--verbose", is_flag=True, help="Log what happens in detail.")
+def main(verbose: bool) -> None:
+    """Watch a live public feed, be told when something unusual happens, and why."""
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+
+
+def _with_settings(command: F) -> F:
+    change = click.option("--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="Change a setting.")
+    file = click.option("--config", type=click.Path(path_type=Path), help="Settings file (default: tracewave.toml).")
+    return file(change(command))
+
+
+def _settings(config: Path | None, assignments: tuple[str, ...], base: Settings | None = None) -> Settings:
+    return load_settings(config, os.environ, assignments, base)
+
+
+class _Speed(click.ParamType):
+    """A factor, or None for as fast as it goes."""
+
+    name = "speed"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | None:
+        if value is None or value == "max":
+            return None
+        try:
+            speed = float(value)
+        except ValueError:
+            speed = 0.0
+        if not 0 < speed < math.inf:
+            self.fail(f"{value!r} is neither a positive number nor 'max'", param, ctx)
+        return speed
+
+
+class _Duration(click.ParamType):
+    """Seconds from words such as 90s, 5m, 1h."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", str(value))
+        if not found or float(found[1]) <= 0:
+            self.fail(f"{value!r} is no duration; write it as 90s, 5m or 1h", param, ctx)
+        return float(found[1]) * _UNITS[found[2] or "s"]
+
+
+@main.command()
+@click.option("--source", default="auto", show_default=True, help="auto, wikimedia, synthetic or recording:PATH.")
+@click.option("--speed", type=_Speed(), default="1", show_default=True, help="Of recordings: a factor, or max.")
+@click.option("--port", type=click.IntRange(0, 65535), default=5006, show_default=True)
+@click.option("--address", default="127.0.0.1", show_default=True)
+@click.option("--data", type=click.Path(path_type=Path), default=Path("data"), show_default=True, help="Data folder.")
+@_with_settings
+def serve(
+    source: str,
+    speed: float | None,
+    port: int,
+    address: str,
+    data: Path,
+    config: Path | None,
+    assignments: tuple[str, ...],
+) -> None:
+    """Run the pipeline and the dashboard."""
+    from tracewave_panel.app.server import start  # noqa: PLC0415 (Panel takes seconds to import)
+    from tracewave_panel.app.state import Console  # noqa: PLC0415
+    from tracewave_panel.plan import Planner  # noqa: PLC0415
+    from tracewave_panel.runtime import Runtime  # noqa: PLC0415
+
+    settings = _settings(config, assignments)
+    planner = Planner(settings, source, speed=speed, data=data)
+    runtime = Runtime(settings, planner, data=data)
+
+    async def run() -> None:
+        stopping = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        server = start(Console(runtime.feed, runtime.store, runtime), address=address, port=port)
+        runtime.start()
+        click.echo(f"Tracewave is at http://{address}:{server.port} (Ctrl-C stops it)")
+        sys.stdout.flush()
+        await stopping.wait()
+        click.echo("Stopping: committing what was seen")
+        server.stop(wait=False)
+        await asyncio.to_thread(runtime.stop)
+
+    asyncio.run(run())
+
+
+@main.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--speed", type=_Speed(), default="1", show_default=True, help="A factor, or max.")
+@click.option("--loop", is_flag=True, help="Begin again when it ends.")
+@click.option("--json", "as_json", is_flag=True, help="Print one object at the end.")
+@_with_settings
+def replay(
+    path: Path, speed: float | None, loop: bool, as_json: bool, config: Path | None, assignments: tuple[str, ...]
+) -> None:
+    """Run a recording through the pipeline and tell its anomalies."""
+    settings = _settings(config, assignments).pipeline()
+    if as_json and speed is None and not loop:
+        summary = playback.replay(path, settings)
+    else:
+        tell = None if as_json else _tell_anomalies
+        work = playback.replay_paced(path, settings, speed=speed, loop=loop, tell=tell)
+        summary = asyncio.run(_interruptible(work))
+    click.echo(to_json(summary).decode() if as_json else _in_words(summary))
+
+
+def _tell_anomalies(findings: Findings) -> None:
+    for anomaly in findings.anomalies:
+        state = "closed" if anomaly.closed else "open"
+        against = f"{anomaly.observed:.1f}" + (f" against {anomaly.expected:.1f}" if anomaly.expected else "")
+        moment = datetime.fromtimestamp(anomaly.updated, UTC).isoformat(timespec="seconds")
+        # titles hold text from the feed, which must not steer the terminal
+        title = "".join(c if c.isprintable() else "?" for c in anomaly.title)
+        words = f"{anomaly.severity.value:8} {state:6} {title}: {against}, confidence {anomaly.confidence:.2f}"
+        click.echo(f"{moment}  {words}")
+
+
+def _in_words(summary: Summary) -> str:
+    qualities = ", ".join(f"{count} {name}" for name, count in summary.windows_by_quality.items())
+    lines = [
+        f"{summary.recording} ({summary.origin}): {summary.events} events in {summary.windows} windows ({qualities})",
+        f"late {summary.late}, dropped {summary.dropped}, undecodable {summary.undecodable}",
+        f"duplicates {summary.duplicates}, anomalies {len(summary.anomalies)}",
+        f"{summary.cpu_s:.2f} s of CPU, {summary.events_per_cpu_s:,.0f} events a second of it",
+        f"digest {summary.digest}",
+    ]
+    return "\n".join(lines)
+
+
+async def _interruptible(work: Any) -> Any:
+    """Result of `work`, which Ctrl-C and SIGTERM cancel and which then still has one."""
+    task = asyncio.ensure_future(work)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    return await task
+
+
+@main.command()
+@click.argument("source", type=click.Choice(["wikimedia"]))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--duration", type=_Duration(), help="How long to record, such as 5m; default: until Ctrl-C.")
+@click.option("--since", help="Begin in the past, such as 1h; without --duration, end at the present.")
+@_with_settings
+def record(
+    source: str,  # noqa: ARG001 (one feed can be recorded so far)
+    out: Path,
+    duration: float | None,
+    since: str | None,
+    config: Path | None,
+    assignments: tuple[str, ...],
+) -> None:
+    """Record a live feed; safe to interrupt."""
+    from tracewave_panel.recorder import record as run  # noqa: PLC0415
+
+    if since is not None:
+        assignments = (*assignments, f"wikimedia.since={since}")
+    settings = _settings(config, assignments)
+    with _progress(f"Recording to {out}", duration) as advance:
+        report = asyncio.run(
+            _interruptible(
+                run(settings.wikimedia, out, duration=duration, until_live=since is not None, progress=advance)
+            )
+        )
+    click.echo(report)
+
+
+@contextlib.contextmanager
+def _progress(title: str, total: float | None) -> Iterator[Callable[[float, str], None]]:
+    """A progress bar on a terminal: call it with how far it is and a note."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
+    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(title, total=total, note="")
+        yield lambda done, note: progress.update(task, completed=done, note=note)
+
+
+@main.command("import")
+@click.argument("kind", type=click.Choice(["druid", "eventstreams", "sse"]))
+@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+def import_(kind: str, source: Path, out: Path) -> None:
+    """Turn a captured file into a recording."""
+    from tracewave_panel.sources import imports  # noqa: PLC0415
+
+    run = {"druid": imports.import_druid, "eventstreams": imports.import_eventstreams, "sse": imports.import_sse}[kind]
+    size = source.stat().st_size if source.is_file() else None
+    with _progress(f"Importing {source.name}", size) as advance:
+        report = run(source, out, progress=lambda done, *_: advance(done, ""))
+    click.echo(
+        f"{report.path}: {report.events} events of {report.rows} rows, {report.undecodable} unreadable; "
+        f"left out {report.canaries} canaries and {report.skipped} of other kinds"
+    )
+    if report.damage:
+        raise ConfigError(f"{source} could be read only in part: {report.damage}")
+
+
+@main.command()
+@click.argument("sql")
+@click.option("--data", type=click.Path(path_type=Path), default=Path("data"), show_default=True, help="Data folder.")
+@click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
+def query(sql: str, data: Path, form: str) -> None:
+    """Ask history one SELECT, also while a server runs."""
+    from tracewave_panel.stores.history import format_table, query_folder  # noqa: PLC0415
+
+    click.echo(format_table(query_folder(data, sql), form))
+
+
+@main.command()
+@click.option("--port", type=int, default=5006, show_default=True)
+@click.option("--data", type=click.Path(path_type=Path), default=Path("data"), show_default=True, help="Data folder.")
+@_with_settings
+def doctor(port: int, data: Path, config: Path | None, assignments: tuple[str, ...]) -> None:
+    """Check versions, port, data folder and feed, and say what to do."""
+    from tracewave_panel.doctor import examine  # noqa: PLC0415
+
+    findings = asyncio.run(examine(_settings(config, assignments), port=port, data=data))
+    for finding in findings:
+        click.echo(f"{'ok  ' if finding.fine else 'FAIL'}  {finding.subject}: {finding.words}")
+    if not all(finding.fine for finding in findings):
+        raise SystemExit(1)
+
+
+@main.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--minutes", type=click.FloatRange(min=1), help="Length; default: the recording that Tracewave ships.")
+@click.option("--overwrite", is_flag=True, help="Replace what is there.")
+@_with_settings
+def simulate(
+    out: Path, minutes: float | None, overwrite: bool, config: Path | None, assignments: tuple[str, ...]
+) -> None:
+    """Make a recording of the synthetic feed, with a warm State and the planted truth beside it."""
+    from tracewave_panel.recorder import make_simulation  # noqa: PLC0415
+
+    seconds = None if minutes is None else minutes * 60.0
+    click.echo(make_simulation(_settings(config, assignments), out, seconds=seconds, overwrite=overwrite))
+

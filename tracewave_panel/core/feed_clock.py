@@ -1,0 +1,373 @@
+"""When did an event happen, and when may a window be judged? A clock that survives disconnects and stalls.
+
+Invariants:
+
+- An event counts at a time in ``[floor, now]``. In settled live status both ends are `now`.
+- The watermark never goes back, never passes `now`, and passes `floor` only over a stretch told as ``gap``.
+- Silence moves nothing: the watermark moves to a moment that an event or a proof of life confirms.
+
+After a silence or a disconnect the events that come may have waited in a queue. What is known of each
+is that it would have arrived between `floor` (the last arrival before) and now, so its lag is drawn from
+the feed's own distribution of lags under that condition, with a golden-ratio sequence in place of chance.
+The counts then follow the distribution of undisturbed arrivals, up to both seams.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from math import inf
+
+import msgspec
+
+from tracewave_panel.core.arrival_rate import ArrivalRate
+from tracewave_panel.core.backlog import Backlog
+from tracewave_panel.core.lag_distribution import LagDistribution
+from tracewave_panel.core.telling import Telling
+from tracewave_panel.model import Mark, Quality, Status
+
+__all__ = ["FeedClock", "FeedClockState"]
+
+GOLDEN = 0.6180339887498949
+OLDEST, NEWEST = 30 * 86_400.0, 3_600.0  # a stamp further behind or ahead of now says nothing
+SETTLING = 1.0  # seconds in which a short stall's queue has come
+CERTAIN = 4.0  # times the silence beyond chance: a fault even if the rate fell to a quarter
+QUICK, QUICKLY = 6, 8.0  # so many events within one 8th of the silence before them: they had waited
+LATE_RUN = 12  # lags in a row above the 90th percentile: the server stalled behind a living connection
+QUIET = 5.0  # seconds after which a proof of life shows that a resumed feed had nothing in its queue
+SEAM = 0.5  # seconds on both sides of the switch to counting on arrival
+INSTANT = 0.001  # seconds that mark the window they lie in
+UNDISTURBED = 2.0  # seconds after a fault in which no lag is learned
+SAMPLED = 8.0  # lags a second that are learned
+EXPECTED, FEWEST = 16.0, 0.25  # a backlog with less than this share of so many events is not the whole one
+
+
+class Settling(msgspec.Struct):
+    """A silence that may have been chance has ended: when, how long it was, and how many events came since."""
+
+    since: float
+    silence: float
+    events: int = 0
+
+
+def _first_backlog() -> Backlog:
+    return Backlog.after(-inf, ArrivalRate(), LagDistribution())
+
+
+class FeedClock(msgspec.Struct, kw_only=True):
+    """Turns arrivals, occurrences and connection marks into event times, a watermark and a status.
+
+    Pure: the caller supplies the time, in seconds, UTC. A feed starts in catch-up, since its first
+    connection may deliver a backlog, and is live with the first usual lag.
+
+    Parameters
+    ----------
+    patience
+        Seconds without a sign of life before missing time is told as ``gap``. A slow feed that is
+        connected gets at least 14 mean distances between events.
+
+    Attributes
+    ----------
+    status
+        ``live``, ``catch_up`` (from the fault until the backlog is used up) or ``gap``.
+
+    Examples
+    --------
+    >>> clock = FeedClock(patience=20.0)
+    >>> clock.receive(100.0, [99.5, 99.7])
+    [100.0, 100.0]
+    >>> clock.watermark, clock.status.value
+    (100.0, 'live')
+    """
+
+    patience: float = 30.0
+    status: Status = Status.CATCH_UP
+    _now: float = -inf
+    _last: float = -inf  # event or proof of life
+    _heard: float = inf  # the same, or the loss of the connection: patience counts from here
+    _down: bool = False
+    _floor: float = -inf
+    _stamp: float = -inf  # of the last queued event with a sensible one
+    _turn: int = 0
+    _until_sample: int = 1
+    _late_run: int = 0
+    _undisturbed_from: float = -inf
+    _settling: Settling | None = None
+    _backlog: Backlog | None = msgspec.field(default_factory=_first_backlog)
+    _rate: ArrivalRate = msgspec.field(default_factory=ArrivalRate)
+    _lags: LagDistribution = msgspec.field(default_factory=LagDistribution)
+    _telling: Telling = msgspec.field(default_factory=Telling)
+
+    @property
+    def watermark(self) -> float:
+        """Nothing earlier is still expected; -inf until something is known."""
+        return self._telling.watermark
+
+    @property
+    def lag(self) -> float:
+        """Median seconds from occurrence to arrival, as learned."""
+        return self._lags.quantile(0.5)
+
+    def receive(self, now: float, occurred: Sequence[float]) -> list[float]:
+        """Count events that arrived at `now` and occurred at the given times.
+
+        Returns
+        -------
+        list of float
+            ``Event.time`` of each, in the same order, never above `now`. One below the watermark
+            belongs to a window told as ``gap``.
+        """
+        now = self._time_passes(now)
+        if len(occurred):
+            self._sign_of_life(now)
+        return [self._time_of(now, stamp) for stamp in occurred]
+
+    def tick(self, now: float) -> None:
+        """Let time pass without an event."""
+        self._time_passes(now)
+
+    def alive(self, now: float) -> None:
+        """Take a proof of life: a heartbeat, a canary, an event of a kind that is not counted.
+
+        It makes the silence before it a true zero once no queued event has followed for a moment.
+        """
+        now = self._time_passes(now)
+        self._sign_of_life(now)
+        if self._backlog is not None:
+            self._backlog.proven_at = now
+
+    def disconnected(self, now: float) -> None:
+        """Note that the connection is lost: what comes next may be a backlog."""
+        now = self._time_passes(now)
+        if not self._down:
+            self._down = True
+            self._heard = now
+            self._expect_backlog().interrupted = True
+
+    def connected(self, now: float, *, resumes: bool) -> None:
+        """Note that a connection stands again; with ``resumes=False`` what was missed will not come."""
+        now = self._time_passes(now)
+        self._down = False
+        if resumes or self.watermark == -inf:
+            backlog = self._expect_backlog()
+            backlog.interrupted = True
+            backlog.returned(now)
+        else:
+            self._go_on_after_gap(now)
+
+    def lost(self, now: float) -> None:
+        """Note that events between the last one before `now` and now are missing and will not come."""
+        now = self._time_passes(now)
+        if self.watermark == -inf:
+            return
+        if self._backlog is None or self._down or not self._backlog.received:
+            self._go_on_after_gap(now)
+        else:
+            self._telling.mark(self.watermark, min(now, self._stamp + self._lags.quantile(0.99)), Quality.GAP)
+
+    def take_marks(self) -> tuple[Mark, ...]:
+        """Marks since the last call. Hand them out no later than the watermark read with them."""
+        return self._telling.take()
+
+    def snapshot(self) -> FeedClockState:
+        """Copy everything that is needed to go on exactly from here."""
+        return FeedClockState(copy.deepcopy(self))
+
+    @classmethod
+    def restore(cls, state: FeedClockState) -> FeedClock:
+        """Go on from a snapshot. The time since its last arrival is a fault: say `disconnected`, `connected`."""
+        return copy.deepcopy(state.clock)
+
+    def _time_passes(self, now: float) -> float:
+        """Guard the clock, end what ends by itself, and lose patience."""
+        rounded = round(now, 6)
+        if rounded > now:
+            rounded = round(rounded - 1e-6, 6)
+        now = self._now = max(self._now, rounded)
+        settling, backlog = self._settling, self._backlog
+        if settling and now - settling.since >= min(SETTLING, settling.silence):
+            self._settling = None
+            self._confirm(self._last)
+        if backlog and not self._down and backlog.proven_at >= backlog.last_at:
+            wait = QUIET if backlog.interrupted or backlog.received else SETTLING
+            if now - backlog.last_at >= wait:
+                self._caught_up(self._last)
+        if self._settled and now - self._last > CERTAIN * self._rate.chance_silence:
+            self._expect_backlog()
+        if now - self._heard > self._longest_wait:
+            self._tell_gap(now)
+        return now
+
+    @property
+    def _settled(self) -> bool:
+        return self._backlog is None and self._settling is None
+
+    @property
+    def _longest_wait(self) -> float:
+        if self._down or not self._rate.per_second:
+            return self.patience
+        return max(self.patience, self._rate.chance_silence)
+
+    def _tell_gap(self, now: float) -> None:
+        """Give up waiting, until the feed comes back."""
+        if self.watermark == -inf:
+            self._telling.confirm(self._last)
+        if self.watermark > -inf:
+            self._expect_backlog().last_at = inf
+            self.status = Status.GAP
+            self._rate.forget()
+            self._telling.gap(now)
+
+    def _sign_of_life(self, now: float) -> None:
+        """Judge the silence that an event or a proof of life ends."""
+        self._down = False
+        silence = now - self._last
+        if silence == 0:
+            return
+        self._last = self._heard = now
+        if self._backlog is not None:
+            self.status = Status.CATCH_UP
+            if self._backlog.last_at == inf or silence > self._rate.usual_silence:
+                self._backlog.returned(now)
+        elif self._settling is None:
+            self._rate.learn(now)
+            if silence > self._rate.usual_silence:
+                self._settling = Settling(now, silence)
+            else:
+                self._confirm(now)
+
+    def _time_of(self, now: float, stamp: float) -> float:
+        """Time at which one event counts; learn from it."""
+        self._rate.events += 1
+        sensible = -NEWEST < now - stamp < OLDEST
+        if self._backlog is None and self._settling is None:
+            self._until_sample -= 1
+            if not self._until_sample:
+                self._until_sample = max(1, int(self._rate.per_second / SAMPLED))
+                if sensible:
+                    self._look_at_lag(now, now - stamp)
+            return now
+        if sensible:
+            self._stamp = stamp
+        if self._backlog is not None:
+            self._take_queued(self._backlog, now, stamp, sensible)
+        elif self._settling is not None:
+            self._take_settling(self._settling, now, stamp, sensible)
+        return now if self._settled else self._draw(now)
+
+    def _draw(self, now: float) -> float:
+        """Arrival that an event of the last sensible stamp would have had, given that it lies in [floor, now]."""
+        stamp, floor = self._stamp, self._floor
+        if stamp == -inf:
+            return now
+        self._turn += 1
+        time = round(stamp + self._lags.draw(self._turn * GOLDEN % 1.0, floor - stamp, now - stamp), 6)
+        return floor if time < floor else min(time, now)
+
+    def _take_queued(self, backlog: Backlog, now: float, stamp: float, sensible: bool) -> None:
+        backlog.received += 1
+        backlog.last_at = now
+        if not sensible:
+            backlog.useless += 1
+        elif backlog.take(now, stamp):
+            self._follow(backlog, now)
+        if backlog.drained:
+            self._caught_up(now)
+        elif backlog.stuck(now):
+            if not backlog.hits:
+                self._lags.relearn(backlog.lags)
+            self._caught_up(now)
+
+    def _take_settling(self, settling: Settling, now: float, stamp: float, sensible: bool) -> None:
+        settling.events += 1
+        quick = now - settling.since <= settling.silence / QUICKLY
+        if settling.events == QUICK and quick and settling.silence > self._rate.chance_silence:
+            self._expect_backlog().returned(now)
+        elif sensible:
+            self._look_at_lag(now, now - stamp)
+
+    def _look_at_lag(self, now: float, lag: float) -> None:
+        """Learn a lag; many long ones in a row are a stall that no silence announced."""
+        self._late_run = self._late_run + 1 if lag > self._lags.quantile(0.9) + 0.1 else 0
+        if self._late_run >= LATE_RUN and self._lags.known:
+            self._expect_backlog().returned(now)
+        elif self._settling is None and now >= self._undisturbed_from:
+            self._lags.learn(lag)
+
+    def _expect_backlog(self) -> Backlog:
+        """Start to catch up from the last confirmed moment, if that has not begun."""
+        if self._backlog is None:
+            self._backlog = Backlog.after(self._floor, self._rate, self._lags)
+            if self._settling:
+                self._backlog.received = self._settling.events
+            self._settling = None
+            self._late_run = 0
+            self.status = Status.CATCH_UP
+            self._telling.partial_until = self._floor + INSTANT
+        return self._backlog
+
+    def _follow(self, backlog: Backlog, now: float) -> None:
+        """Raise floor and watermark to where the backlog has come."""
+        position = min(round(backlog.position(self._lags.spread(0.95)), 6), now)
+        if position <= self._floor:
+            return
+        telling, spread = self._telling, self._lags.spread(0.99)
+        if self._floor == -inf:
+            telling.confirm(position)
+            telling.partial_until = position + self._lags.quantile(0.99)
+        elif position - self._floor > self._rate.chance_silence + spread:
+            telling.mark(self._floor, position + spread, Quality.GAP)
+        self._floor = position
+        telling.fill(position)
+
+    def _caught_up(self, now: float) -> None:
+        """Count on arrival again."""
+        backlog = self._expect_backlog()
+        if backlog.received or backlog.interrupted:
+            self._telling.mark(now - SEAM, now + SEAM, Quality.PARTIAL)
+            if self.watermark > -inf:
+                self._mark_missing(backlog, now)
+                self._telling.fill(now)
+        self._live(now)
+
+    def _mark_missing(self, backlog: Backlog, now: float) -> None:
+        """Tell as gap what the backlog should have held and did not."""
+        if not self._rate.per_second:
+            return
+        missing = []
+        expected = self._rate.per_second * (now - backlog.start)
+        if expected >= EXPECTED and backlog.received < FEWEST * expected:
+            missing.append((self.watermark, now))
+        spread = self._lags.spread(0.99)
+        for start, end in backlog.holes(self._floor, now, self._rate.chance_silence + spread):
+            missing.append((start, min(end + spread, now)))
+        for start, end in missing:
+            self._telling.mark(start, end, Quality.GAP)
+            self._rate.forget()
+
+    def _go_on_after_gap(self, now: float) -> None:
+        """Tell everything up to `now` as gap; what comes next counts on arrival."""
+        self._telling.gap(now)
+        self._rate.forget()
+        self._live(now)
+
+    def _live(self, now: float) -> None:
+        self.status = Status.LIVE
+        self._backlog = self._settling = None
+        self._last = self._heard = now
+        self._confirm(now)
+        self._undisturbed_from = now + UNDISTURBED
+        self._late_run = 0
+        if self._rate.since == -inf:
+            self._rate.learn(now)
+
+    def _confirm(self, now: float) -> None:
+        """Let every event up to a moment have come."""
+        self._floor = now
+        self._telling.confirm(now)
+
+
+class FeedClockState(msgspec.Struct, frozen=True):
+    """A FeedClock at one moment, shared with no other: what a State keeps of it."""
+
+    clock: FeedClock

@@ -1,0 +1,121 @@
+"""Recordings of the live feed and of the synthetic one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tracewave_panel.config import Settings
+from tracewave_panel.errors import ConfigError
+from tracewave_panel.feeds import WIKIMEDIA
+from tracewave_panel.model import Origin, Status
+from tracewave_panel.pipeline import Pipeline
+from tracewave_panel.sources.bundled import BUNDLED_START, bundled_simulation
+from tracewave_panel.sources.recording import RecordingHeader, RecordingWriter
+from tracewave_panel.sources.synthetic import simulate, write_simulation
+from tracewave_panel.sources.wikimedia import WikimediaSettings, WikimediaSource
+
+__all__ = ["live_header", "make_simulation", "record"]
+
+_WARM_UP = 3600.0
+
+_LICENCE = "Wikimedia EventStreams: public metadata of edits. Holds editors' names and addresses."
+
+
+def live_header(feed: str, started_at: float) -> RecordingHeader:
+    """First line of a recording of the live feed."""
+    return RecordingHeader(feed=feed, origin=Origin.LIVE, started_at=started_at, licence=_LICENCE)
+
+
+async def record(
+    settings: WikimediaSettings,
+    out: Path,
+    *,
+    duration: float | None,
+    until_live: bool,
+    progress: Callable[[float, str], None],
+) -> str:
+    """Record the live feed and say in words what was captured.
+
+    Parameters
+    ----------
+    duration
+        Seconds; None: until cancelled or, with `until_live`, until the past is caught up with.
+
+    Raises
+    ------
+    ConfigError
+        When the file exists or cannot be made.
+    FeedError
+        When the feed refuses for good.
+    """
+    source = WikimediaSource(settings)
+    header = live_header(WIKIMEDIA.name, time.time())
+    began, events, ending = time.monotonic(), 0, "interrupted"
+    with RecordingWriter(out, header) as writer:
+        telling = asyncio.ensure_future(_tell(source, progress, lambda: (time.monotonic() - began, events)))
+        try:
+            async with asyncio.timeout(duration), contextlib.aclosing(source.batches()) as batches:
+                async for batch in batches:
+                    writer.write(batch)
+                    events += len(batch.events)
+                    if until_live and duration is None and events and batch.status is Status.LIVE:
+                        ending = "the past is caught up with"
+                        break
+        except TimeoutError:
+            ending = "the time is over"
+        except asyncio.CancelledError:
+            pass  # told to stop: everything captured so far is in the file
+        finally:
+            telling.cancel()
+        size = writer.size
+    return f"{out}: {events} events in {time.monotonic() - began:.0f} s, {size / 1024:.0f} KiB ({ending})"
+
+
+def make_simulation(settings: Settings, out: Path, *, seconds: float | None, overwrite: bool) -> str:
+    """Write a simulated recording, the planted truth and a warm State beside it; say in words what was made.
+
+    The State is that of a pipeline with these settings after the hour before the recording.
+
+    Parameters
+    ----------
+    seconds
+        Length; None makes the recording that Tracewave ships.
+
+    Raises
+    ------
+    ConfigError
+        When a file exists and `overwrite` is not set, or cannot be made.
+    """
+    if overwrite:
+        out.unlink(missing_ok=True)
+    simulation = (
+        bundled_simulation()
+        if seconds is None
+        else simulate(settings.synthetic, BUNDLED_START, seconds, warm_up=_WARM_UP)
+    )
+    pipeline = Pipeline(WIKIMEDIA, settings.pipeline(), {})
+    for batch in simulation.warm_up():
+        pipeline.emit(batch)
+    truth = write_simulation(out, simulation)
+    state = out.with_name(out.name.removesuffix(".jsonl.gz") + ".state")
+    try:
+        state.write_bytes(pipeline.snapshot())
+    except OSError as error:
+        raise ConfigError(f"cannot write {state}: {error.strerror}; choose a folder that can be written to") from error
+    pipeline.close()
+    told = f"{len(simulation.truth)} incidents planted ({truth.name}), State in {state.name}"
+    return f"{out}: {out.stat().st_size / 1e6:.1f} MB, {told}"
+
+
+async def _tell(
+    source: WikimediaSource, progress: Callable[[float, str], None], where: Callable[[], tuple[float, int]]
+) -> None:
+    while True:
+        seconds, events = where()
+        state = source.status().state
+        progress(seconds, f"{events} events, {state.word} {state.note}".strip())
+        await asyncio.sleep(0.2)

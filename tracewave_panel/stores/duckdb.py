@@ -1,0 +1,271 @@
+"""History on disk: one file, one writer thread, one commit a second."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import Self, TypeVar
+
+import duckdb
+import pyarrow as pa
+
+from tracewave_panel.codec import decode_packed
+from tracewave_panel.errors import StoreError
+from tracewave_panel.feeds import Feed
+from tracewave_panel.model import Analysis, Anomaly, Event, Findings, Origin
+from tracewave_panel.ports import Page, SavedState, Table
+from tracewave_panel.stores.database import Database
+from tracewave_panel.stores.retelling import read_analyses, read_anomalies
+from tracewave_panel.stores.rows import Telling, micros
+from tracewave_panel.stores.select import Selects, to_table
+from tracewave_panel.stores.writer import Numbers, Writer
+
+__all__ = ["DuckDBStore"]
+
+T = TypeVar("T")
+
+
+class DuckDBStore:
+    """Keeps findings in a DuckDB file, and answers SQL about them while it writes.
+
+    :meth:`append` and :meth:`save_state` only queue. A writer thread commits what is queued once
+    every `commit_interval`; all of one append becomes visible and durable in one transaction, and
+    a State in that of the appends before it or a later one. Readers see whole transactions. When
+    a commit fails, its findings stay queued and are tried again; over `queue_limit` the oldest
+    are shed and counted.
+
+    **Keys.** A window is told under (series, start) and holds its newest revision; what was
+    stored of it in any table is replaced whole. An anomaly holds its last telling.
+
+    **Going on after a kill.** A run that goes on from a State tells every window that ends after
+    the State's watermark again. So the first windows appended after :meth:`load_state` take over:
+    in their transaction every window, gap and anomaly that begins at or after them is forgotten,
+    as far as the State does not cover it. Anomalies that were open before are told again under
+    their ids. A run that loads a State and then starts afresh takes nothing over, because its
+    windows begin after what is stored.
+
+    Raw events are not stored: :meth:`events` says how many were missed. Anomalies superseded by a
+    later telling, and windows by a later revision, are not missed.
+
+    Parameters
+    ----------
+    path
+        The file; its folder is made if need be.
+    feed
+        Names the columns; a file of another feed is refused.
+    origin
+        Written into ``meta`` of a new file.
+    commit_interval
+        Seconds between commits.
+    queue_limit
+        Findings that wait at most; beyond a tenth of it the writer does not wait for its second.
+    memory_limit
+        What queries and writing may use together, in DuckDB's words.
+
+    Raises
+    ------
+    StoreError
+        When the file cannot be opened, and by every method after :meth:`close`.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        feed: Feed,
+        *,
+        origin: Origin = Origin.LIVE,
+        commit_interval: float = 1.0,
+        queue_limit: int = 10_000,
+        memory_limit: str = "1GB",
+    ) -> None:
+        self._feed = feed
+        self._database = Database(path, feed, origin=origin, memory_limit=memory_limit)
+        self._selects = Selects(self._database.cursor)
+        self._analysis_number, self._anomaly_number, self._state_number = self._database.last_told()
+        self._event_number = 0
+        self._state: SavedState | None = None
+        self._awaited: SavedState | None = None
+        self._lock = Lock()
+        self._closed = False
+        self._writer = Writer(self._database, feed, commit_interval=commit_interval, queue_limit=queue_limit)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def commits(self) -> int:
+        """Transactions that were committed."""
+        return self._writer.commits
+
+    @property
+    def failures(self) -> int:
+        """Commits that failed; each is tried again."""
+        return self._writer.failures
+
+    @property
+    def last_error(self) -> str:
+        """Why the last commit failed; empty when it did not."""
+        return self._writer.last_error
+
+    @property
+    def backlog(self) -> int:
+        """Appends and States that are not committed yet."""
+        return self._writer.backlog
+
+    @property
+    def shed(self) -> int:
+        """Appends that were given up because the queue was full or a value cannot be stored."""
+        return self._writer.shed
+
+    def append(self, findings: Findings) -> None:
+        """Queue what one batch gave; never waits for the disk."""
+        with self._lock:
+            self._check_open()
+            self._event_number += len(findings.events)
+            if not (findings.analyses or findings.anomalies or findings.gaps):
+                return
+            telling = Telling(
+                findings.analyses,
+                findings.anomalies,
+                findings.gaps,
+                findings.arrived_at,
+                self._analysis_number + 1,
+                self._anomaly_number + 1,
+            )
+            self._analysis_number += len(findings.analyses)
+            self._anomaly_number += len(findings.anomalies)
+            self._writer.append(telling, self._takeover(findings.analyses) if self._awaited else None)
+
+    def analyses(self, after: int = 0, limit: int = 1000) -> Page[Analysis]:
+        """Analyses committed after the cursor, oldest first."""
+        with self._reading() as cursor:
+            told = read_analyses(cursor, self._feed, after, limit)
+        return _page(told, after, self._analysis_number, self._writer.lost_analyses)
+
+    def anomalies(self, after: int = 0, limit: int = 1000) -> Page[Anomaly]:
+        """Last committed telling of each anomaly that was told after the cursor, in order of telling."""
+        with self._reading() as cursor:
+            told = read_anomalies(cursor, after, limit)
+        return _page(told, after, self._anomaly_number, self._writer.lost_anomalies)
+
+    def events(self, after: int = 0, limit: int = 1000) -> Page[Event]:  # noqa: ARG002 - there is nothing to limit
+        """Nothing: raw events are not stored, only counted."""
+        with self._lock:
+            self._check_open()
+            return Page((), self._event_number, max(0, self._event_number - after))
+
+    def save_state(self, saved: SavedState) -> None:
+        """Queue a State; it is committed together with every append before it."""
+        with self._lock:
+            self._check_open()
+            self._state = saved
+            self._state_number += 1
+            self._writer.save_state(saved, self._state_number)
+
+    def load_state(self) -> SavedState | None:
+        """Return the newest State; the windows appended next take over (see the class).
+
+        Raises
+        ------
+        StateError
+            When its bytes are damaged.
+        """
+        with self._lock:
+            self._check_open()
+            if self._state is None:
+                self._state = self._read_state()
+            self._awaited = self._state
+            return self._state
+
+    def query(self, sql: str, *, max_rows: int = 100_000, timeout: float = 30.0) -> Table:
+        """Run one SELECT or EXPLAIN; times come back as aware datetimes in UTC.
+
+        Raises
+        ------
+        QueryError
+            When the SQL is wrong, not a single SELECT, takes longer than `timeout` seconds, or
+            gives more than `max_rows` rows.
+        """
+        return to_table(self.query_arrow(sql, max_rows=max_rows, timeout=timeout))
+
+    def query_arrow(self, sql: str, *, max_rows: int = 100_000, timeout: float = 30.0) -> pa.Table:
+        """Run one SELECT or EXPLAIN and return an Arrow table; raises as :meth:`query` does."""
+        return self._selects.arrow(sql, max_rows=max_rows, timeout=timeout)
+
+    def flush(self, timeout: float = 10.0) -> None:
+        """Wait until everything appended and saved so far is durable.
+
+        Raises
+        ------
+        StoreError
+            When that takes longer than `timeout` seconds.
+        """
+        with self._lock:
+            self._check_open()
+        self._writer.flush(timeout)
+
+    def close(self) -> None:
+        """Stop queries, commit what is left and release the file; a second call does nothing.
+
+        Raises
+        ------
+        StoreError
+            When something could not be written.
+        """
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        self._selects.close()
+        try:
+            self._writer.close()
+        finally:
+            self._database.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreError("the history is closed; open it again with DuckDBStore")
+
+    def _takeover(self, analyses: Sequence[Analysis]) -> int | None:
+        """Microseconds from which the run that loaded the awaited State tells again; None: not yet."""
+        windows = [analysis.window for analysis in analyses if analysis.window.revision == 0]
+        if not windows or self._awaited is None:
+            return None
+        first = min(windows, key=lambda window: window.start)
+        begin = first.start if first.end > self._awaited.watermark else self._awaited.watermark
+        self._awaited = None
+        return micros(begin)
+
+    def _read_state(self) -> SavedState | None:
+        with self._cursor() as cursor:
+            rows = cursor.execute("SELECT saved FROM states ORDER BY told DESC LIMIT 1").fetchall()
+        return decode_packed(rows[0][0], SavedState) if rows else None
+
+    @contextmanager
+    def _reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        with self._lock:
+            self._check_open()
+        with self._cursor() as cursor:
+            yield cursor
+
+    @contextmanager
+    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        try:
+            with self._database.cursor() as cursor:
+                cursor.begin()
+                yield cursor
+        except duckdb.Error as error:
+            raise StoreError(f"history cannot be read: {error}") from error
+
+
+def _page(told: list[tuple[int, T]], after: int, newest: int, lost: Numbers) -> Page[T]:
+    cursor = told[-1][0] if told else min(after, newest)
+    return Page(tuple(item for _, item in told), cursor, lost.between(after, cursor))
