@@ -40,6 +40,7 @@ class SpokenControl:
     """Fulfils the port Control with what it was last told."""
 
     origin: Origin = Origin.LIVE
+    run: int = 1
     state: FeedState = field(default_factory=lambda: FeedState("live", "1.1 s behind"))
     totals: dict[str, int] = field(default_factory=lambda: {"events": 12_480, "late": 50, "windows": 300})
 

@@ -157,11 +157,8 @@ def run(scenario: Scenario) -> Outcome:
     cost, counted = {False: 0.0, True: 0.0}, {False: 0, True: 0}
     was_down = False
     for k, (now, cut) in enumerate(zip(polls.tolist(), cuts.tolist(), strict=True)):
-        if down[k] and not was_down:
-            clock.disconnected(now)
-        elif was_down and not down[k]:
+        if was_down and not down[k]:
             clock.connected(now, resumes=True)
-        was_down = bool(down[k])
         clock.tick(now)
         times: list[float] = []
         if cut > before:
@@ -177,7 +174,9 @@ def run(scenario: Scenario) -> Outcome:
             cost[backlog] += process_time() - began
             counted[backlog] += len(chunk)
             above_now += max(times, default=now) > now
-        before = cut
+        if down[k] and not was_down:
+            clock.disconnected(now)
+        before, was_down = cut, bool(down[k])
         windows.take(times, clock.take_marks(), clock.watermark)
         delay[k] = now - clock.watermark
     rate, judged_from = scenario.rate, 300

@@ -32,7 +32,9 @@ _MARKED = st.sampled_from([Quality.GAP, Quality.PARTIAL, Quality.BACKFILLED])
 
 
 _SERIES = ("edits", "abc", "other")
-_VALUES = tuple(product(_SERIES, ("enwiki", "dewiki"), ("bot", "registered"), ("edit", "new"), ("Ann", "Ċ"), (0.1, 7e5)))
+_VALUES = tuple(
+    product(_SERIES, ("enwiki", "dewiki"), ("bot", "registered"), ("edit", "new"), ("Ann", "Ċ"), (0.1, 7e5))
+)
 
 
 def edits(moments: st.SearchStrategy[float]) -> st.SearchStrategy[Event]:
@@ -41,7 +43,9 @@ def edits(moments: st.SearchStrategy[float]) -> st.SearchStrategy[Event]:
     def edit(moment: float, number: int) -> Event:
         series, wiki, who, kind, actor, change = _VALUES[number % len(_VALUES)]
         dimensions = (wiki, "en", "article", who, kind)
-        return Event(moment, 0.0, 0.0, series, "1", dimensions, (change * number,), actor=actor, subject=f"p{number % 3}")
+        return Event(
+            moment, 0.0, 0.0, series, "1", dimensions, (change * number,), actor=actor, subject=f"p{number % 3}"
+        )
 
     return st.builds(edit, moments, st.integers(0, 999))
 
@@ -65,15 +69,15 @@ def streams(draw: st.DrawFn, width: float, *, longest_jump: int = 30) -> list[Ba
         around = moments(before - 12, reached + 4, width)
         starts = st.integers(before - 3, reached + 3)
         marks = st.builds(
-            lambda start, length, part, quality: Mark(
-                (start + part) * width, (start + part + length) * width, quality
-            ),
+            lambda start, length, part, quality: Mark((start + part) * width, (start + part + length) * width, quality),
             starts,
             st.integers(1, 12),
             st.sampled_from([0.0, 0.0, 0.5]),
             _MARKED,
         )
-        losses = st.builds(Dropped, st.sampled_from(["edits", "lost"]), starts.map(lambda i: i * width), st.integers(1, 9))
+        losses = st.builds(
+            Dropped, st.sampled_from(["edits", "lost"]), starts.map(lambda i: i * width), st.integers(1, 9)
+        )
         batches.append(
             Batch(
                 arrived_at=watermark,

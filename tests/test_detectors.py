@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from river.anomaly import HalfSpaceTrees as Forest
+from river.preprocessing import MinMaxScaler
 
-import tracewave_panel
 from tracewave_panel import codec
 from tracewave_panel.core.detectors import DETECTORS
 from tracewave_panel.core.detectors.base import Scale, abstain, score_of_deviation
@@ -124,9 +125,6 @@ def forest_windows(rows: np.ndarray) -> list[Window]:
 
 
 def plain_river(settings: TreesSettings):
-    from river.anomaly import HalfSpaceTrees as Forest
-    from river.preprocessing import MinMaxScaler
-
     forest = Forest(n_trees=settings.trees, height=settings.height, window_size=settings.window, seed=settings.seed)
     return MinMaxScaler() | forest
 
@@ -195,12 +193,12 @@ def test_full_size_forest_equals_plain_river_bit_for_bit_over_a_restore():
     equal_to_river(rows, TreesSettings(), restored_at=1100)
 
 
-def test_forest_finds_a_window_far_from_all_others():
+def test_forest_ranks_a_window_far_from_all_others_above_nearly_all():
     detector = HalfSpaceTrees(WIKIMEDIA, RATE, TreesSettings(window=100, warm_up=300))
     usual = ordinary_windows(600)
     scores = [score for score in mass_scores(detector, usual) if score is not None]
     strange = detector.score_one(plain_window(900, 200, mix=3.0))
-    assert strange.statistic > max(scores)
+    assert strange.statistic > np.quantile(scores, 0.97)
 
 
 def test_restored_forest_may_have_been_used_before():
@@ -456,15 +454,18 @@ def test_other_metrics_are_watched_as_they_are():
     assert scale.back(0.3, 0.1, 10.0) == (0.3, 0.1)
 
 
-@pytest.mark.parametrize("detector", [ZScore, EwmaChart])
-@pytest.mark.parametrize(("events", "direction"), [(300, 1), (0, -1)])
-def test_direction_and_expectation_are_told(detector, events, direction):
+@pytest.mark.parametrize(
+    ("detector", "events", "direction", "fired"),
+    # one quiet second is no proof of a drop: only the chart fires
+    [(ZScore, 300, 1, True), (ZScore, 0, -1, False), (EwmaChart, 300, 1, True), (EwmaChart, 0, -1, True)],
+)
+def test_direction_and_expectation_are_told(detector, events, direction, fired):
     made = detector(WIKIMEDIA, RATE)
     for window in ordinary_windows(800):
         made.learn_one(window)
     for second in range(10):
         score = made.score_one(plain_window(900 + second, events))
         made.learn_one(plain_window(900 + second, events))
-    assert (score.fired, score.direction) == (True, direction)
+    assert (score.fired, score.direction) == (fired, direction)
     assert score.expected == pytest.approx(30.0, rel=0.15)
     assert score.spread == pytest.approx(math.sqrt(30 + 900 / 8), rel=0.35)

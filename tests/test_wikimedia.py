@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import math
+import socket
 import time
 import tracemalloc
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -355,6 +356,19 @@ async def test_a_killed_run_goes_on_from_its_last_checkpoint():
     assert before + after == expected_ids(changes)
 
 
+async def test_a_killed_run_that_finds_no_server_tells_no_silence_as_life():
+    async with EventStreamsServer(log_of(300, 1000.0)) as server:
+        source = source_of(server, checkpoint_interval=0.0)
+        async with aclosing(source.batches()) as iterator:
+            killed = await anext(iterator)
+    assert killed.position
+    async with mute_server() as url:
+        source = WikimediaSource(WikimediaSettings(url=url))
+        first, *_ = await run(source, lambda batches: True, killed.position)
+    assert first.status is Status.CATCH_UP
+    assert first.watermark <= killed.arrived_at
+
+
 async def test_a_position_of_another_version_is_refused_in_words():
     async with EventStreamsServer(log_of(5)) as server:
         with pytest.raises(StateError, match="not a"):
@@ -508,17 +522,17 @@ async def test_without_an_answer_nothing_hangs_and_the_status_tells_the_truth(ho
 
 
 async def test_a_server_that_is_not_there_is_told_and_tried_again():
-    async with EventStreamsServer(log_of(5)) as server:
-        url = server.url
-    assert "cannot be reached" in str(await probe(WikimediaSettings(url=url)))
-    source = WikimediaSource(WikimediaSettings(url=url, retry_base=0.05))
-    consumer = asyncio.create_task(run(source, until_events(1)))
-    await asyncio.sleep(0.3)
-    assert source.status().state.word == "connecting"
-    assert "cannot be reached" in source.status().state.note
-    assert "trying again in" in source.status().state.note
-    await source.stop()
-    assert await consumer == []
+    with socket.socket() as bound:  # and not listening: nobody else gets the port
+        bound.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}/"
+        assert "cannot be reached" in str(await probe(WikimediaSettings(url=url)))
+        source = WikimediaSource(WikimediaSettings(url=url, retry_base=0.05))
+        consumer = asyncio.create_task(run(source, until_events(1)))
+        await eventually(lambda: "trying again in" in source.status().state.note)
+        assert source.status().state.word == "connecting"
+        assert "cannot be reached" in source.status().state.note
+        await source.stop()
+        assert await consumer == []
 
 
 async def test_states_are_told_as_they_come():
@@ -531,6 +545,7 @@ async def test_states_are_told_as_they_come():
             if state.word not in words[-1:]:
                 words.append(state.word)
                 assert state.since <= time.time()
+            assert (state.note == "") == (state.word in {"live", "catching_up", "ended"})
             if state.word == "reconnecting":
                 assert batches[-1].status is Status.CATCH_UP
             return words[-1] == "live" and "reconnecting" in words
@@ -540,6 +555,22 @@ async def test_states_are_told_as_they_come():
     assert [word for word in words if word not in brief] == ["live", "reconnecting", "live", "ended"]
     assert source.status().state.word == "ended"
     check_batches(batches)
+
+
+async def test_a_connection_on_which_nothing_comes_is_told_as_a_gap():
+    notes: dict[str, str] = {}
+
+    def look(batches: list[Batch]) -> bool:
+        state = source.status().state
+        notes[state.word] = state.note
+        return batches[-1].status is Status.GAP
+
+    async with EventStreamsServer(log_of(2000, 500.0), plan=[(1000, "silent:60")]) as server:
+        source = source_of(server, patience=0.5)
+        batches = await run(source, look)
+    assert notes["gap"] == "connected, but no events come"
+    assert Quality.GAP in {mark.quality for batch in batches for mark in batch.marks}
+    assert source.status().counters["gaps"] >= 1
 
 
 async def test_it_is_a_source_of_live_events_and_the_feed_can_be_probed():

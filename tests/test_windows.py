@@ -190,7 +190,10 @@ def test_event_for_a_gap_window_tells_it_again_with_rising_revisions():
     assert windows.push(batch(4.5, edit(2.5), edit(2.6))) == []
     first = windows.push(batch(5.0))
     again = windows.push(batch(6.0, edit(2.7), edit(3.1)))
-    assert [(w.start, w.count, w.revision, str(w.quality)) for w in first] == [(2.0, 2, 1, "revised"), (4.0, 0, 0, "ok")]
+    assert [(w.start, w.count, w.revision, str(w.quality)) for w in first] == [
+        (2.0, 2, 1, "revised"),
+        (4.0, 0, 0, "ok"),
+    ]
     assert [(w.start, w.count, w.revision) for w in again] == [(2.0, 3, 2), (3.0, 1, 1), (5.0, 0, 0)]
     assert {w.late for w in first + again} == {0}
 

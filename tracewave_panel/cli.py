@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import click
 
@@ -61,7 +61,7 @@ def _settings(config: Path | None, assignments: tuple[str, ...], base: Settings 
     return load_settings(config, os.environ, assignments, base)
 
 
-class _Speed(click.ParamType):
+class _Speed(click.ParamType[float | None]):
     """A factor, or None for as fast as it goes."""
 
     name = "speed"
@@ -78,7 +78,7 @@ class _Speed(click.ParamType):
         return speed
 
 
-class _Duration(click.ParamType):
+class _Duration(click.ParamType[float]):
     """Seconds from words such as 90s, 5m, 1h."""
 
     name = "duration"
@@ -248,7 +248,7 @@ def import_(kind: str, source: Path, out: Path) -> None:
 @click.argument("sql")
 @click.option("--data", type=click.Path(path_type=Path), default=Path("data"), show_default=True, help="Data folder.")
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
-def query(sql: str, data: Path, form: str) -> None:
+def query(sql: str, data: Path, form: Literal["table", "json", "csv"]) -> None:
     """Ask history one SELECT, also while a server runs."""
     from tracewave_panel.stores.history import format_table, query_folder  # noqa: PLC0415
 

@@ -62,7 +62,9 @@ class DetectorsSettings(_Strict, frozen=True):
     trees: TreesSettings = TreesSettings()
 
     def __post_init__(self) -> None:
-        """Refuse names that are no detectors."""
+        """Refuse names that are no detectors, and none at all."""
+        if not self.enabled:
+            raise ValueError(f"at least one detector must run; there are {', '.join(DETECTORS)}")
         for name in self.enabled:
             if name not in DETECTORS:
                 msg = f"no detector is called {name!r}; there are {', '.join(DETECTORS)}"
@@ -224,12 +226,15 @@ def _sections(settings: Settings, path: Sequence[str]) -> list[Any]:
 def _converted(section: Struct, name: str, value: Any, where: str) -> Any:
     kind = get_type_hints(type(section))[name]
     try:
-        converted = msgspec.convert(_literal(value, kind), kind, strict=False)
-        if isinstance(converted, float) and not math.isfinite(converted):
-            raise ValueError("a finite number is wanted")
+        return _finite(msgspec.convert(_literal(value, kind), kind, strict=False))
     except ValueError as error:
         raise ConfigError(f"{where}: {value!r} is not allowed: {error}") from error
-    return converted
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("a finite number is wanted")
+    return value
 
 
 def _assign(settings: Settings, path: tuple[str, ...], changed: Mapping[str, _Change]) -> Settings:

@@ -270,7 +270,7 @@ class Contribution(msgspec.Struct, frozen=True):
     Attributes
     ----------
     observed, expected
-        Events of this value in the window, and as many as its baseline rate gives.
+        Events of this value a second over the alarm so far, and as many as its baseline gives.
     share
         Part of the whole change that it carries; negative when it went the other way.
     significance

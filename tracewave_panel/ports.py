@@ -6,7 +6,7 @@ and :class:`~tracewave_panel.stores.ring.RingStore`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import msgspec
@@ -51,11 +51,14 @@ class SourceStatus(msgspec.Struct, frozen=True):
         ``reconnects``, ``canaries``, ``skipped``.
     lag
         Median seconds from occurrence to arrival, if the source knows it.
+    notice
+        What a page says at its top for as long as it holds, such as why this is not the live feed.
     """
 
     state: FeedState
     counters: dict[str, int]
     lag: float | None = None
+    notice: str = ""
 
 
 class SavedState(msgspec.Struct, frozen=True):
@@ -80,7 +83,7 @@ class Source(Protocol):
         """Live, imported or simulated."""
         ...
 
-    def batches(self, position: bytes = b"") -> AsyncIterator[Batch]:
+    def batches(self, position: bytes = b"") -> AsyncGenerator[Batch, None]:
         """Iterate over batches from `position` (from now, or from the start, when empty).
 
         Closing the iterator (``aclose``) releases every connection within a second.
@@ -170,6 +173,11 @@ class Control(Protocol):
     @property
     def origin(self) -> Origin:
         """Where the events on the page come from at this moment."""
+        ...
+
+    @property
+    def run(self) -> int:
+        """Number of the present run. When another one begins, the store begins anew: readers start over."""
         ...
 
     def source_status(self) -> SourceStatus:

@@ -200,7 +200,7 @@ class Runtime:
     async def _produce(self, plan: Plan, position: bytes, bus: MemoryBus) -> None:
         rolling = self._rolling(plan)
         try:
-            async with contextlib.aclosing(plan.source.batches(position)) as batches:  # type: ignore[type-var]
+            async with contextlib.aclosing(plan.source.batches(position)) as batches:
                 async for batch in batches:
                     await bus.publish(batch)
                     if rolling:
@@ -263,12 +263,11 @@ class Runtime:
     def source_status(self) -> SourceStatus:
         """What the source says, with why it was chosen and whether history is kept."""
         if self.failure:
-            return SourceStatus(FeedState("ended", self.failure, self._started), {})
+            return SourceStatus(FeedState("ended", "", self._started), {}, notice=self.failure)
         if self._plan is None:
             return SourceStatus(FeedState("connecting", "trying the live feed", self._started), {})
-        said = self._plan.source.status()
-        note = " ".join(filter(None, (self._plan.note, said.state.note, self._history_note)))
-        return msgspec.structs.replace(said, state=msgspec.structs.replace(said.state, note=note))
+        notice = " ".join(filter(None, (self._plan.note, self._history_note)))
+        return msgspec.structs.replace(self._plan.source.status(), notice=notice)
 
     def counters(self) -> dict[str, int]:
         """Totals of this run."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
@@ -25,7 +26,12 @@ from tracewave_panel.stores.duckdb import DuckDBStore  # noqa: E402
 def write(path: Path, run: int) -> None:
     store = DuckDBStore(path, WIKIMEDIA, commit_interval=0.002)
     saved = store.load_state()
-    second = int(saved.position) if saved else 0
+    if saved is None:  # the promises begin with the first State
+        saved = SavedState(T0, T0, b"0", b"")
+        store.save_state(saved)
+        store.flush()
+        store.load_state()
+    second = int(saved.position)
     print("from", second, flush=True)
     while True:
         values = 1 + (second + run) % 5
@@ -34,6 +40,10 @@ def write(path: Path, run: int) -> None:
         anomalies = (anomaly(f"{second}-run{run}", second),) if second % 3 == 0 else ()
         store.append(findings(second + 1, told, anomalies=anomalies))
         second += 1
+        if second % 7 == 4:
+            store.flush()
+            print("told", second, flush=True)  # committed, and no State covers it yet
+            time.sleep(0.01)
         if second % 7 == 0:
             store.save_state(SavedState(T0 + second, T0 + second, str(second).encode(), bytes(50_000)))
             store.flush()

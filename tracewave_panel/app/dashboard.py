@@ -40,6 +40,8 @@ class Dashboard:
     """
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.time) -> None:
+        self._control = console.control
+        self._run = console.control.run
         self._reader = Reader(console)
         self.table = LiveTable(console.feed)
         self.episodes = EpisodeTable()
@@ -69,6 +71,10 @@ class Dashboard:
 
     def refresh(self) -> None:
         """Show what is new: at most one stream, and only the words that changed."""
+        if self._run not in {0, self._control.run}:
+            self.status.start_over()
+            return
+        self._run = self._control.run
         news = self._reader.read()
         self.table.take(news.analyses)
         self.episodes.take(news.anomalies)

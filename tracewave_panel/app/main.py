@@ -1,4 +1,4 @@
-"""The page for plain ``panel serve tracewave_panel/app/main.py``: every session sees the one pipeline of the process."""
+"""The page for plain ``panel serve tracewave_panel/app/main.py``; all sessions see the one pipeline of the process."""
 
 import panel as pn
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 import msgspec
 
@@ -20,7 +20,7 @@ class MemoryBus:
     Parameters
     ----------
     capacity
-        Most events held, and most batches, since empty ones move time too.
+        Most events held, and about most batches, since empty ones are held too.
     shed
         A live feed sheds the oldest events when the bus is full, and says so in
         ``Batch.dropped``; a replay (False) makes the publisher wait instead.
@@ -37,6 +37,7 @@ class MemoryBus:
         self._batches: deque[Batch] = deque()
         self._events = 0
         self._emptied = 0  # batches at the left end that hold no events because they were shed
+        self._waiting = 0  # publishers, for room
         self._closed = False
         self._changed = asyncio.Condition()
         self.dropped = 0
@@ -50,18 +51,26 @@ class MemoryBus:
         """Hand over a batch; waits for room unless the bus sheds."""
         async with self._changed:
             if not self._shed:
-                await self._changed.wait_for(lambda: self._closed or not self._batches or self._fits(batch))
+                await self._room_for(batch)
             self._batches.append(batch)
             self._events += len(batch.events)
             while self._shed and self._overfull() and self._emptied < len(self._batches):
                 self._shed_oldest()
             self._changed.notify_all()
 
+    async def _room_for(self, batch: Batch) -> None:
+        self._waiting += 1
+        try:
+            await self._changed.wait_for(lambda: self._closed or not self._batches or self._fits(batch))
+        finally:
+            self._waiting -= 1
+            self._changed.notify_all()
+
     def _fits(self, batch: Batch) -> bool:
         return self._events + len(batch.events) <= self._capacity and len(self._batches) < self._capacity
 
     def _overfull(self) -> bool:
-        return self._events > self._capacity or len(self._batches) > self._capacity
+        return self._events > self._capacity or len(self._batches) > self._capacity + 1
 
     def _shed_oldest(self) -> None:
         """Shed what is too much of the oldest batch that holds events, or all of it when batches are too many."""
@@ -70,7 +79,7 @@ class MemoryBus:
         cut = min(excess, len(batch.events)) if excess > 0 else len(batch.events)
         self._events -= cut
         self.dropped += cut
-        lost = Counter({(d.series, d.time): d.count for d in batch.dropped})
+        lost = _lost(batch.dropped)
         lost.update((event.series, float(math.floor(event.time))) for event in batch.events[:cut])
         left = msgspec.structs.replace(batch, events=batch.events[cut:], dropped=_as_dropped(lost))
         if left.events:
@@ -86,7 +95,7 @@ class MemoryBus:
         """Iterate over batches in order, until the bus is closed and empty."""
         while True:
             async with self._changed:
-                await self._changed.wait_for(lambda: self._batches or self._closed)
+                await self._changed.wait_for(lambda: self._batches or (self._closed and not self._waiting))
                 if not self._batches:
                     return
                 batch = self._batches.popleft()
@@ -107,15 +116,20 @@ class MemoryBus:
 
 def _join(first: Batch, second: Batch) -> Batch:
     """One empty batch with the effect of two, the second being the newer."""
-    lost = Counter({(d.series, d.time): d.count for d in first.dropped})
-    lost.update({(d.series, d.time): d.count for d in second.dropped})
     return msgspec.structs.replace(
         second,
         marks=first.marks + second.marks,
-        dropped=_as_dropped(lost),
+        dropped=_as_dropped(_lost(first.dropped + second.dropped)),
         undecodable=first.undecodable + second.undecodable,
         duplicates=first.duplicates + second.duplicates,
     )
+
+
+def _lost(dropped: Iterable[Dropped]) -> Counter[tuple[str, float]]:
+    lost: Counter[tuple[str, float]] = Counter()
+    for loss in dropped:
+        lost[loss.series, loss.time] += loss.count
+    return lost
 
 
 def _as_dropped(lost: Counter[tuple[str, float]]) -> tuple[Dropped, ...]:

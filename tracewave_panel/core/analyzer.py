@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ from tracewave_panel.core.detectors.base import Detector, DetectorState
 from tracewave_panel.core.ensemble import EnsembleSettings, combine
 from tracewave_panel.core.explain import Baseline, BaselineState, Explanation, explain
 from tracewave_panel.feeds import Feed, Metric
-from tracewave_panel.model import Analysis, Window
+from tracewave_panel.model import Analysis, Direction, Score, Window
 
 __all__ = ["Analyzer", "AnalyzerSettings", "AnalyzerState"]
 
@@ -36,16 +37,37 @@ class AnalyzerSettings(msgspec.Struct, frozen=True):
     acceptance: int = 900
 
 
-class _LaneState(msgspec.Struct, frozen=True):
+class Alarm(msgspec.Struct):
+    """Alerting windows in a row: their counts so far, and how they were explained."""
+
+    counts: list[dict[str, int]] = []
+    windows: int = 0
+    alerting: int = 0
+    explained: int = 0
+    direction: Direction = 0
+    told: Explanation = Explanation()
+
+    def gather(self, window: Window) -> None:
+        """Add a window to the counts."""
+        self.windows += 1
+        self.counts = self.counts or [{} for _ in window.dimension_counts]
+        for gathered, counts in zip(self.counts, window.dimension_counts, strict=True):
+            for value, count in counts.items():
+                gathered[value] = gathered.get(value, 0) + count
+
+
+class LaneState(msgspec.Struct, frozen=True):
+    """What the detectors of one metric of one series have learned, and what settings made them."""
+
     detectors: Mapping[str, tuple[str, DetectorState]]
-    alarm: tuple[tuple[Mapping[str, int], ...], int, int]
+    alarm: Alarm
 
 
 class AnalyzerState(msgspec.Struct, frozen=True):
     """Everything the analyzer has learned, as plain values."""
 
     baselines: Mapping[str, BaselineState]
-    lanes: tuple[tuple[str, str, _LaneState], ...]
+    lanes: tuple[tuple[str, str, LaneState], ...]
 
 
 class _Lane:
@@ -58,24 +80,7 @@ class _Lane:
             name: make(feed, metric, parameters) for name, (make, parameters) in settings.detectors.items()
         }
         self.made_of = {name: repr(parameters) for name, (_, parameters) in settings.detectors.items()}
-        self.alarm: tuple[dict[str, int], ...] = tuple({} for _ in feed.dimensions)
-        self.alarm_windows = 0
-        self.alerting_for = 0
-
-    def gather(self, window: Window, most: int) -> None:
-        """Add a window to the counts that explain the alarm."""
-        if self.alarm_windows >= most:
-            return
-        self.alarm_windows += 1
-        for gathered, counts in zip(self.alarm, window.dimension_counts, strict=True):
-            for value, count in counts.items():
-                gathered[value] = gathered.get(value, 0) + count
-
-    def calm(self) -> None:
-        """Forget the alarm."""
-        self.alerting_for = self.alarm_windows = 0
-        for gathered in self.alarm:
-            gathered.clear()
+        self.alarm = Alarm()
 
 
 class Analyzer:
@@ -109,7 +114,7 @@ class Analyzer:
         for lane in lanes:
             for detector in lane.detectors.values():
                 detector.learn_one(window)
-        if all(lane.alerting_for in {0, self._settings.acceptance} for lane in lanes):
+        if all(lane.alarm.alerting in {0, self._settings.acceptance} for lane in lanes):
             self._baselines[window.series].learn(window.dimension_counts, window.width)
         return analyses
 
@@ -118,14 +123,10 @@ class Analyzer:
         combined = combine(scores, self._settings.ensemble)
         told = Explanation()
         if combined.alerting:
-            lane.alerting_for = min(lane.alerting_for + 1, self._settings.acceptance)
-            lane.gather(window, self._settings.explained)
-            baseline = self._baselines[window.series]
-            seconds = lane.alarm_windows * window.width
-            told = explain(self._feed.dimensions, lane.alarm, baseline, seconds, combined.direction)
-        elif lane.alerting_for:
-            lane.calm()
-        band = next((score for score in scores if score.expected is not None), None)
+            told = self._explain(lane, window, combined.direction)
+        elif lane.alarm.windows:
+            lane.alarm = Alarm()
+        band = _band(scores)
         return Analysis(
             metric=lane.metric.name,
             window=window,
@@ -143,6 +144,18 @@ class Analyzer:
             completeness=told.completeness,
         )
 
+    def _explain(self, lane: _Lane, window: Window, direction: Direction) -> Explanation:
+        """Explain the alarm over its windows so far, anew each time they have grown by a quarter."""
+        alarm = lane.alarm
+        alarm.alerting = min(alarm.alerting + 1, self._settings.acceptance)
+        if alarm.windows < self._settings.explained:
+            alarm.gather(window)
+        if alarm.windows >= 1.25 * alarm.explained or direction != alarm.direction:
+            baseline, seconds = self._baselines[window.series], alarm.windows * window.width
+            alarm.told = explain(self._feed.dimensions, alarm.counts, baseline, seconds, direction)
+            alarm.explained, alarm.direction = alarm.windows, direction
+        return alarm.told
+
     def snapshot(self) -> AnalyzerState:
         """Everything learned so far."""
         return AnalyzerState(
@@ -151,9 +164,9 @@ class Analyzer:
                 (
                     series,
                     lane.metric.name,
-                    _LaneState(
+                    LaneState(
                         {name: (lane.made_of[name], held.snapshot()) for name, held in lane.detectors.items()},
-                        (tuple(dict(counts) for counts in lane.alarm), lane.alarm_windows, lane.alerting_for),
+                        copy.deepcopy(lane.alarm),
                     ),
                 )
                 for series, lanes in self._lanes.items()
@@ -170,8 +183,14 @@ class Analyzer:
                         made_of, learned = saved.detectors.get(name, ("", {}))
                         if made_of == lane.made_of[name]:
                             detector.restore(learned)
-                    counts, lane.alarm_windows, lane.alerting_for = saved.alarm
-                    lane.alarm = tuple(dict(held) for held in counts)
+                    lane.alarm = copy.deepcopy(saved.alarm)
         for series, baseline in state.baselines.items():
             self._lanes_of(series)
             self._baselines[series].restore(baseline)
+
+
+def _band(scores: Sequence[Score]) -> Score | None:
+    """The score whose expectation is shown: the first, or the one that fired hardest, whose baseline stands still."""
+    expecting = [score for score in scores if score.expected is not None]
+    fired = [score for score in expecting if score.fired]
+    return max(fired, key=lambda score: score.score) if fired else next(iter(expecting), None)

@@ -17,6 +17,7 @@ TOLERANCE = 0.1  # seconds by which a usual lag may have grown over a new connec
 PROGRESS = 0.5  # seconds of lag that a shrinking backlog loses ...
 PATIENCE = 10.0  # ... within this time
 TREND = 16  # events whose median lag shows the progress
+EXPECTED, FEWEST = 16.0, 0.25  # less than this share of so many expected events is not the whole backlog
 USELESS = 8  # stamps in a row that make no sense
 
 
@@ -36,8 +37,10 @@ class Backlog(msgspec.Struct):
         Events between two looks at the position.
     received
         Events since the fault, those with a useless stamp included.
-    stamps, lags, hits, useless
-        The last occurrences and lags, how many of `among` are usual, and useless stamps in a row.
+    taken, useless
+        Events with a sensible stamp, and useless ones in a row.
+    stamps, lags, hits
+        The last occurrences and lags, and how many of `among` lags are usual.
     best, best_at, since_best
         Smallest median lag, when it was reached, and events since.
     last_at
@@ -54,10 +57,11 @@ class Backlog(msgspec.Struct):
     usual: float
     every: int
     received: int = 0
+    taken: int = 0
+    useless: int = 0
     stamps: list[float] = []
     lags: list[float] = []
     hits: int = 0
-    useless: int = 0
     best: float = inf
     best_at: float = -inf
     since_best: int = 0
@@ -66,10 +70,13 @@ class Backlog(msgspec.Struct):
     interrupted: bool = False
 
     @classmethod
+    def first(cls) -> Backlog:
+        """Expect a feed's first connection: one usual lag shows that it is live."""
+        return cls(-inf, among=8, needed=1, usual=LagDistribution().quantile(0.5) + TOLERANCE, every=1)
+
+    @classmethod
     def after(cls, start: float, rate: ArrivalRate, lags: LagDistribution) -> Backlog:
         """Expect a backlog of a feed. The faster the feed, the sharper its end can be seen."""
-        if start == -inf:
-            return cls(start, among=8, needed=1, usual=lags.quantile(0.5) + TOLERANCE, every=1)
         share = min(max(8.0 / max(rate.per_second, 1.0), 0.1), 0.5)
         among = int(min(max(rate.per_second / 4.0, 8.0), REMEMBERED))
         return cls(
@@ -102,7 +109,8 @@ class Backlog(msgspec.Struct):
         if len(stamps) > REMEMBERED:
             del stamps[0]
         self.since_best += 1
-        if self.received % self.every:
+        self.taken += 1
+        if self.taken % self.every:
             return False
         recent = sorted(lags[-TREND:])[len(lags[-TREND:]) // 2]
         if recent < self.best - PROGRESS:
@@ -128,7 +136,23 @@ class Backlog(msgspec.Struct):
             return -inf
         return sorted(self.stamps)[len(self.stamps) // 4] - spread
 
-    def holes(self, since: float, until: float, longest: float) -> list[tuple[float, float]]:
-        """Stretches longer than `longest` seconds between the two times in which nothing recent occurred."""
+    def longest_pause(self, rate: ArrivalRate, lags: LagDistribution) -> float:
+        """Seconds between two positions, or two stamps in order, beyond chance."""
+        return rate.chance_silence + lags.spread(0.99) + 2 * self.every / max(rate.per_second, 1.0)
+
+    def missing(
+        self, since: float, until: float, rate: ArrivalRate, lags: LagDistribution
+    ) -> list[tuple[float, float]]:
+        """Stretches of which the backlog should have brought events and did not.
+
+        All of it when too few came at all, else every hole among the last stamps that is longer
+        than chance and the spread of the lags.
+        """
+        if not rate.per_second:
+            return []
+        expected = rate.per_second * (until - self.start)
+        if expected >= EXPECTED and self.received < FEWEST * expected:
+            return [(self.start, until)]
+        longest, spread = self.longest_pause(rate, lags), lags.spread(0.99)
         edges = [since, *sorted(stamp for stamp in self.stamps if since < stamp < until), until]
-        return [(a, b) for a, b in pairwise(edges) if b - a > longest]
+        return [(a, min(b + spread, until)) for a, b in pairwise(edges) if b - a > longest]

@@ -137,7 +137,7 @@ def explain(
     bar = NormalDist().inv_cdf(1.0 - _FALSE_NAMES / 2.0 / max(1, sum(map(len, expected))))
     ranked: list[tuple[float, Contribution]] = []
     for dimension, counts, usual in zip(dimensions, observed, expected, strict=True):
-        ranked.extend(_rank(dimension, counts, usual, direction, bar))
+        ranked.extend(_rank(dimension, counts, usual, seconds, direction, bar))
     ranked.sort(key=lambda row: (-row[1].named, -row[0], row[1].dimension, row[1].value))
     contributions = tuple(contribution for _, contribution in ranked[:_SHOWN])
     if not contributions or not contributions[0].named:
@@ -148,7 +148,12 @@ def explain(
 
 
 def _rank(
-    dimension: str, counts: Mapping[str, int], usual: Mapping[str, float], direction: Direction, bar: float
+    dimension: str,
+    counts: Mapping[str, int],
+    usual: Mapping[str, float],
+    seconds: float,
+    direction: Direction,
+    bar: float,
 ) -> list[tuple[float, Contribution]]:
     if not usual:
         return []
@@ -171,7 +176,7 @@ def _rank(
         part = direction * (count - base) / change if direction else own
         rank = max(toward, 0.0) * math.sqrt(min(max(part, 0.0), 1.0))
         named = toward > bar and own >= _LEAST_OWN
-        rows.append((rank, Contribution(dimension, value, float(count), base, part, root, named)))
+        rows.append((rank, Contribution(dimension, value, count / seconds, base / seconds, part, root, named)))
     rows.sort(key=lambda row: (-row[0], row[1].value))
     return rows[:_SHOWN]
 

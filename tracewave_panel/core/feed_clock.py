@@ -23,6 +23,7 @@ import msgspec
 from tracewave_panel.core.arrival_rate import ArrivalRate
 from tracewave_panel.core.backlog import Backlog
 from tracewave_panel.core.lag_distribution import LagDistribution
+from tracewave_panel.core.settling import SETTLING, Settling
 from tracewave_panel.core.telling import Telling
 from tracewave_panel.model import Mark, Quality, Status
 
@@ -30,28 +31,14 @@ __all__ = ["FeedClock", "FeedClockState"]
 
 GOLDEN = 0.6180339887498949
 OLDEST, NEWEST = 30 * 86_400.0, 3_600.0  # a stamp further behind or ahead of now says nothing
-SETTLING = 1.0  # seconds in which a short stall's queue has come
 CERTAIN = 4.0  # times the silence beyond chance: a fault even if the rate fell to a quarter
-QUICK, QUICKLY = 6, 8.0  # so many events within one 8th of the silence before them: they had waited
+STOPPED = 5.0  # seconds without a tick: the process was suspended or restored, which is no silence of the feed
 LATE_RUN = 12  # lags in a row above the 90th percentile: the server stalled behind a living connection
 QUIET = 5.0  # seconds after which a proof of life shows that a resumed feed had nothing in its queue
 SEAM = 0.5  # seconds on both sides of the switch to counting on arrival
 INSTANT = 0.001  # seconds that mark the window they lie in
 UNDISTURBED = 2.0  # seconds after a fault in which no lag is learned
 SAMPLED = 8.0  # lags a second that are learned
-EXPECTED, FEWEST = 16.0, 0.25  # a backlog with less than this share of so many events is not the whole one
-
-
-class Settling(msgspec.Struct):
-    """A silence that may have been chance has ended: when, how long it was, and how many events came since."""
-
-    since: float
-    silence: float
-    events: int = 0
-
-
-def _first_backlog() -> Backlog:
-    return Backlog.after(-inf, ArrivalRate(), LagDistribution())
 
 
 class FeedClock(msgspec.Struct, kw_only=True):
@@ -93,7 +80,7 @@ class FeedClock(msgspec.Struct, kw_only=True):
     _late_run: int = 0
     _undisturbed_from: float = -inf
     _settling: Settling | None = None
-    _backlog: Backlog | None = msgspec.field(default_factory=_first_backlog)
+    _backlog: Backlog | None = msgspec.field(default_factory=Backlog.first)
     _rate: ArrivalRate = msgspec.field(default_factory=ArrivalRate)
     _lags: LagDistribution = msgspec.field(default_factory=LagDistribution)
     _telling: Telling = msgspec.field(default_factory=Telling)
@@ -138,6 +125,8 @@ class FeedClock(msgspec.Struct, kw_only=True):
 
     def disconnected(self, now: float) -> None:
         """Note that the connection is lost: what comes next may be a backlog."""
+        if now - self._now > STOPPED:
+            self._heard = now
         now = self._time_passes(now)
         if not self._down:
             self._down = True
@@ -185,7 +174,7 @@ class FeedClock(msgspec.Struct, kw_only=True):
             rounded = round(rounded - 1e-6, 6)
         now = self._now = max(self._now, rounded)
         settling, backlog = self._settling, self._backlog
-        if settling and now - settling.since >= min(SETTLING, settling.silence):
+        if settling and settling.over(now):
             self._settling = None
             self._confirm(self._last)
         if backlog and not self._down and backlog.proven_at >= backlog.last_at:
@@ -241,11 +230,10 @@ class FeedClock(msgspec.Struct, kw_only=True):
         self._rate.events += 1
         sensible = -NEWEST < now - stamp < OLDEST
         if self._backlog is None and self._settling is None:
-            self._until_sample -= 1
+            self._until_sample -= sensible
             if not self._until_sample:
                 self._until_sample = max(1, int(self._rate.per_second / SAMPLED))
-                if sensible:
-                    self._look_at_lag(now, now - stamp)
+                self._look_at_lag(now, now - stamp)
             return now
         if sensible:
             self._stamp = stamp
@@ -279,11 +267,11 @@ class FeedClock(msgspec.Struct, kw_only=True):
             self._caught_up(now)
 
     def _take_settling(self, settling: Settling, now: float, stamp: float, sensible: bool) -> None:
-        settling.events += 1
-        quick = now - settling.since <= settling.silence / QUICKLY
-        if settling.events == QUICK and quick and settling.silence > self._rate.chance_silence:
+        if not sensible:
+            return
+        if settling.waited(now, self._rate.chance_silence):
             self._expect_backlog().returned(now)
-        elif sensible:
+        else:
             self._look_at_lag(now, now - stamp)
 
     def _look_at_lag(self, now: float, lag: float) -> None:
@@ -311,14 +299,13 @@ class FeedClock(msgspec.Struct, kw_only=True):
         position = min(round(backlog.position(self._lags.spread(0.95)), 6), now)
         if position <= self._floor:
             return
-        telling, spread = self._telling, self._lags.spread(0.99)
         if self._floor == -inf:
-            telling.confirm(position)
-            telling.partial_until = position + self._lags.quantile(0.99)
-        elif position - self._floor > self._rate.chance_silence + spread:
-            telling.mark(self._floor, position + spread, Quality.GAP)
+            self._telling.confirm(position)
+            self._telling.partial_until = position + self._lags.quantile(0.99)
+        elif position - self._floor > backlog.longest_pause(self._rate, self._lags):
+            self._telling.mark(self._floor, position + self._lags.spread(0.99), Quality.GAP)
         self._floor = position
-        telling.fill(position)
+        self._telling.fill(position)
 
     def _caught_up(self, now: float) -> None:
         """Count on arrival again."""
@@ -326,24 +313,11 @@ class FeedClock(msgspec.Struct, kw_only=True):
         if backlog.received or backlog.interrupted:
             self._telling.mark(now - SEAM, now + SEAM, Quality.PARTIAL)
             if self.watermark > -inf:
-                self._mark_missing(backlog, now)
+                for start, end in backlog.missing(self._floor, now, self._rate, self._lags):
+                    self._telling.mark(start, end, Quality.GAP)
+                    self._rate.forget()
                 self._telling.fill(now)
         self._live(now)
-
-    def _mark_missing(self, backlog: Backlog, now: float) -> None:
-        """Tell as gap what the backlog should have held and did not."""
-        if not self._rate.per_second:
-            return
-        missing = []
-        expected = self._rate.per_second * (now - backlog.start)
-        if expected >= EXPECTED and backlog.received < FEWEST * expected:
-            missing.append((self.watermark, now))
-        spread = self._lags.spread(0.99)
-        for start, end in backlog.holes(self._floor, now, self._rate.chance_silence + spread):
-            missing.append((start, min(end + spread, now)))
-        for start, end in missing:
-            self._telling.mark(start, end, Quality.GAP)
-            self._rate.forget()
 
     def _go_on_after_gap(self, now: float) -> None:
         """Tell everything up to `now` as gap; what comes next counts on arrival."""

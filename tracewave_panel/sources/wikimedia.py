@@ -113,8 +113,9 @@ class WikimediaSource:
         self._stopping = False
         self._wake = asyncio.Event()
         self._drained = asyncio.Event()
+        self._reason = "not started yet"
         self._lag: float | None = None
-        self._state = FeedState("connecting", "not started yet", clock())
+        self._state = FeedState("connecting", self._reason, clock())
 
     def _new_intake(self, position: bytes) -> WikimediaIntake:
         settings = self._settings
@@ -130,7 +131,7 @@ class WikimediaSource:
         """Live."""
         return Origin.LIVE
 
-    async def batches(self, position: bytes = b"") -> AsyncIterator[Batch]:
+    async def batches(self, position: bytes = b"") -> AsyncGenerator[Batch, None]:
         """Iterate over batches; see :class:`~tracewave_panel.ports.Source`.
 
         Raises
@@ -157,7 +158,7 @@ class WikimediaSource:
                 now = self._clock()
                 batch = intake.batch(now, with_position=finished or now >= checkpoint_at)
                 self._drained.set()
-                self._note(self._state.note)
+                self._refresh()
                 if batch is not None:
                     if batch.position:
                         checkpoint_at = now + self._settings.checkpoint_interval
@@ -170,7 +171,7 @@ class WikimediaSource:
         finally:
             await _cancel(reader)
             self._ended = True
-            self._note(self._state.note)
+            self._refresh()
         if not reader.cancelled():
             reader.result()
 
@@ -193,7 +194,7 @@ class WikimediaSource:
                 backoff.reset()
             wait = backoff.next_wait(asked)
             self._note(f"{reason}; trying again in {wait:.1f} s")
-            _logger.info("%s", self._state.note)
+            _logger.info("%s", self._reason)
             await asyncio.sleep(wait)
 
     async def _follow(self) -> tuple[str, float | None]:
@@ -236,16 +237,22 @@ class WikimediaSource:
                     await self._drained.wait()
 
     def _note(self, note: str) -> None:
-        """Bring the state up to date; `since` moves only when it changes."""
+        self._reason = note
+        self._refresh()
+
+    def _refresh(self) -> None:
+        """Bring the state up to date; its `since` moves only when word or note change."""
         clock = self._intake.clock
         timed = math.isfinite(clock.watermark)
         self._lag = clock.lag if timed else None
+        note = self._reason
         if self._ended:
             word = "ended"
         elif self._connected and not timed:
             word, note = "connecting", f"connected to {self._stream.host}; nothing has come yet"
         elif self._connected:
             word = _WORDS[clock.status]
+            note = "connected, but no events come" if clock.status is Status.GAP else ""
         elif self._connections:
             word = "gap" if clock.status is Status.GAP else "reconnecting"
         else:

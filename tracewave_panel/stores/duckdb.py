@@ -45,7 +45,8 @@ class DuckDBStore:
     in their transaction every window, gap and anomaly that begins at or after them is forgotten,
     as far as the State does not cover it. Anomalies that were open before are told again under
     their ids. A run that loads a State and then starts afresh takes nothing over, because its
-    windows begin after what is stored.
+    windows begin after what is stored. Without a State nothing is taken over: what a run told that
+    was killed before its first State stays, an anomaly that it left open included.
 
     Raw events are not stored: :meth:`events` says how many were missed. Anomalies superseded by a
     later telling, and windows by a later revision, are not missed.

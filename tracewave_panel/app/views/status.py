@@ -62,8 +62,10 @@ class StatusLine(JSComponent):
     word = param.String(default="CONNECTING")
     tone = param.String(default="warn")
     note = param.String()
+    notice = param.String()
     open = param.Integer(default=0, doc="Open anomalies.")
     worst = param.String(default="info", doc="Severity of the worst open one.")
+    reload = param.Boolean(default=False, doc="Whether the page is to be loaded again.")
 
     _esm = asset("components/status.js")
     _stylesheets: ClassVar[list[str]] = [asset("components/shared.css"), asset("components/status.css")]
@@ -86,15 +88,21 @@ class Status(Viewer):
             else:
                 self._open.pop(anomaly.id, None)
         origin = self._control.origin
-        word, tone, note = status_word(self._control.source_status().state, origin)
+        said = self._control.source_status()
+        word, tone, note = status_word(said.state, origin)
         self._line.param.update(
             origin=ORIGINS[origin],
             word=word,
             tone=tone,
             note=note,
+            notice=one_line(said.notice, 400),
             open=len(self._open),
             worst=SEVERITIES[max(0, max(self._open.values(), default=1) - 1)],
         )
+
+    def start_over(self) -> None:
+        """Have the page loaded again: what it shows is of another run."""
+        self._line.reload = True
 
     def __panel__(self) -> StatusLine:
         return self._line

@@ -36,7 +36,7 @@ export function render({model, el}) {
       const from = tw.row ? `The figures below are from ${tw.clock(tw.row.end)} UTC.` : "";
       return {word: "STALE", tone: "bad", note: `no window for ${tw.length(quiet)}`, banner: `No window for ${tw.length(quiet)}, while the source says "${model.word.toLowerCase()}". ${from}`};
     }
-    return {word: model.word, tone: model.tone, note: model.note, banner: ""};
+    return {word: model.word, tone: model.tone, note: model.note, banner: model.notice, calm: true};
   };
   const banner = document.getElementById("banner");
   let said = "";
@@ -44,6 +44,7 @@ export function render({model, el}) {
     const now = verdict();
     badge.textContent = model.origin;
     badge.className = `badge ${model.origin.toLowerCase()}`;
+    badge.hidden = model.origin === now.word;
     open.textContent = String(model.open);
     openBox.replaceChildren(...(model.open > 0 ? [tw.severityMark(model.worst, 11)] : []), open, element("span", "", "open"));
     openBox.querySelector("svg")?.classList.add(model.worst);
@@ -56,13 +57,15 @@ export function render({model, el}) {
       chip.replaceChildren(tw.drawing(10, 10, SHAPES[now.word.split(" ")[0]] ?? ARC), word, ...(now.note ? [note] : []));
     }
     banner.hidden = now.banner === "";
+    banner.classList.toggle("calm", now.calm === true);
     banner.querySelector("b").textContent = now.word;
     banner.querySelector("span").textContent = now.banner;
     const waiting = document.querySelector("#waiting span");
     if (tw.row === null && waiting) waiting.textContent = `${model.note || "The source has not spoken yet"}. Waiting for ${tw.length((performance.now() - begun) / 1000)}; the first window is told when its time is over.`;
   };
   const begun = performance.now();
-  model.on(["word", "tone", "note", "origin", "open", "worst"], show);
+  model.on(["word", "tone", "note", "notice", "origin", "open", "worst"], show);
+  model.on("reload", () => location.reload());
   tw.listen("second", line, show);
   tw.listen("row", line, ({last}) => { rate.textContent = tw.figure(last.feature_0); show(); });
   if (tw.row) rate.textContent = tw.figure(tw.row.feature_0);

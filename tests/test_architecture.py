@@ -1,0 +1,104 @@
+"""What the code may know: a core without clock, chance or outside, and imports that point down."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "tracewave_panel"
+CORE = sorted((PACKAGE / "core").rglob("*.py"))
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+OUTSIDE = {
+    "aiohttp", "asyncio", "bokeh", "duckdb", "holoviews", "http", "httpx", "io", "logging", "multiprocessing", "os",
+    "pandas", "panel", "param", "pathlib", "pickle", "random", "secrets", "shutil", "socket", "ssl", "streamz",
+    "subprocess", "sys", "tempfile", "threading", "time", "urllib", "uuid", "zoneinfo",
+}  # fmt: skip
+CLOCKS_AND_CHANCE = {"now", "utcnow", "today", "default_rng", "RandomState", "open", "print", "input"}
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.lineno, node.module or "." * node.level
+
+
+def calls(path: Path) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            called = node.func
+            name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+            yield node.lineno, name
+
+
+def importers(framework: str) -> set[str]:
+    return {
+        path.relative_to(PACKAGE).as_posix()
+        for path in MODULES
+        for _, name in imports(path)
+        if name.split(".")[0] == framework
+    }
+
+
+@pytest.mark.parametrize("path", CORE, ids=lambda path: path.stem)
+def test_core_imports_no_clock_no_chance_and_nothing_outside(path):
+    assert [(line, name) for line, name in imports(path) if name.split(".")[0] in OUTSIDE] == []
+
+
+@pytest.mark.parametrize("path", CORE, ids=lambda path: path.stem)
+def test_core_asks_no_clock_draws_nothing_and_opens_nothing(path):
+    assert [(line, name) for line, name in calls(path) if name in CLOCKS_AND_CHANCE] == []
+
+
+def test_the_walk_finds_what_it_looks_for(tmp_path):
+    planted = tmp_path / "planted.py"
+    planted.write_text("def f():\n    import time as t\n    from os import path\n    return datetime.datetime.now()\n")
+    assert {name for _, name in imports(planted)} == {"time", "os"}
+    assert [name for _, name in calls(planted)] == ["now"]
+
+
+def test_streamz_lives_on_one_page():
+    assert importers("streamz") == {"pipeline.py"}
+
+
+@pytest.mark.parametrize("framework", ["panel", "bokeh"])
+def test_panel_and_bokeh_live_in_the_pages_alone(framework):
+    found = importers(framework)
+    assert found
+    assert {name.split("/")[0] for name in found} == {"app"}
+
+
+def test_every_module_says_what_it_is():
+    for path in MODULES:
+        text = path.read_text(encoding="utf-8")
+        assert ast.get_docstring(ast.parse(text)), f"{path} has no docstring"
+
+
+def test_importing_the_core_brings_no_framework():
+    """River and numba take seconds and are imported with the first forest."""
+    heavy = ["river", "numba", "streamz", "panel", "bokeh", "pandas", "duckdb"]
+    script = (
+        "import sys, tracewave_panel.core.analyzer, tracewave_panel.core.episodes, tracewave_panel.core.windows;"
+        "import tracewave_panel.core.detectors.zscore, tracewave_panel.core.detectors.half_space_trees;"
+        f"print(sorted(set({heavy}) & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_import_contracts_hold():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    if "importlinter" not in settings["tool"]:
+        pytest.skip("pyproject.toml has no [tool.importlinter] yet")
+    lint = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([lint, "--no-cache"], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

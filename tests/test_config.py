@@ -1,0 +1,188 @@
+"""Settings: three places, one order, and an answer in words to every mistake."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from tracewave_panel.config import Settings, load_settings
+from tracewave_panel.core.detectors.zscore import ZScore
+from tracewave_panel.errors import ConfigError
+from tracewave_panel.feeds import WIKIMEDIA
+from tracewave_panel.model import Batch
+from tracewave_panel.pipeline import Pipeline
+
+
+def write(tmp_path, text: str):
+    path = tmp_path / "my.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def refusal(file=None, environment=(), assignments=()) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_settings(file, dict(environment), assignments)
+    return str(caught.value)
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """No tracewave.toml lies in the current folder."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+
+def test_without_anything_the_defaults_hold():
+    assert load_settings(None, {}) == Settings()
+
+
+def test_later_place_wins(tmp_path):
+    file = write(tmp_path, "[window]\nwidth = 2.0\n[episodes]\nquiet = 30\n[bus]\ncapacity = 100\n")
+    environment = {"TRACEWAVE_WINDOW__WIDTH": "3", "TRACEWAVE_EPISODES__QUIET": "40"}
+    loaded = load_settings(file, environment, ["window.width=4"])
+    assert (loaded.window.width, loaded.episodes.quiet, loaded.bus.capacity) == (4.0, 40, 100)
+
+
+def test_of_two_assignments_the_later_wins():
+    assert load_settings(None, {}, ["window.width=4", "window.width=5"]).window.width == 5.0
+
+
+def test_file_of_the_current_folder_is_read_when_none_is_named(tmp_path):
+    (tmp_path / "here" / "tracewave.toml").write_text("[window]\nwidth = 7\n", encoding="utf-8")
+    assert load_settings(None, {}).window.width == 7.0
+
+
+def test_settings_go_on_from_a_base():
+    base = load_settings(None, {}, ["window.width=60", "episodes.quiet=5"])
+    loaded = load_settings(None, {}, ["episodes.quiet=6"], base=base)
+    assert (loaded.window.width, loaded.episodes.quiet) == (60.0, 6)
+
+
+def test_nested_sections_reach_one_detector_and_leave_the_others(tmp_path):
+    file = write(tmp_path, "[detectors]\nenabled = ['zscore']\n[detectors.zscore]\nspan = 10\ngap = 10\n")
+    loaded = load_settings(file, {"TRACEWAVE_DETECTORS__ZSCORE__MEMORY": "90"})
+    assert loaded.detectors.enabled == ("zscore",)
+    zscore = loaded.detectors.zscore
+    assert (zscore.span, zscore.gap, zscore.memory, zscore.limit) == (10, 10, 90.0, ZScore.defaults.limit)
+    assert loaded.detectors.ewma == Settings().detectors.ewma
+
+
+@pytest.mark.parametrize(
+    "text", ["zscore,ewma", " zscore , ewma ", '["zscore", "ewma"]', "['zscore','ewma']", "zscore,ewma,"]
+)
+def test_list_is_written_with_commas_or_as_in_the_file(text):
+    assert load_settings(None, {}, [f"detectors.enabled={text}"]).detectors.enabled == ("zscore", "ewma")
+
+
+def test_other_variables_of_the_environment_are_left_alone():
+    assert load_settings(None, {"PATH": "/bin", "TRACEWAVE_HOME": "/x", "WINDOW__WIDTH": "9"}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("assignment", "said"),
+    [
+        ("window.widht=60", "--set window.widht: there is no such setting; did you mean window.width?"),
+        ("detectors.zscor.span=3", "did you mean detectors.zscore.span?"),
+        ("windows.width=3", "did you mean window.width?"),
+        ("window=3", "did you mean window.width?"),
+        ("window.width.x=3", "there is no such setting"),
+        ("qqqqqqqqqqqq=3", "there is no such setting; there are bus, detectors, ensemble"),
+        ("bus.qqqqqqqqqqqqqqq=3", "there is no such setting; there are bus.capacity"),
+        ("window.__class__=3", "there is no such setting"),
+        ("__struct_fields__.x=3", "there is no such setting"),
+        ("=3", "there is no such setting"),
+        ("window.width", "--set window.width: write it as section.key=value, such as window.width=60"),
+    ],
+)
+def test_unknown_key_is_refused_with_the_nearest_one(assignment, said):
+    assert said in refusal(assignments=[assignment])
+
+
+@pytest.mark.parametrize(
+    ("assignment", "said"),
+    [
+        ("window.width=wide", "--set window.width: 'wide' is not allowed: Expected `float`, got `str`"),
+        ("window.width=0", "--set window.width: not allowed: width must be from 0.1 to 86400 seconds, not 0.0"),
+        ("window.width=nan", "a finite number is wanted"),
+        ("ensemble.critical=inf", "a finite number is wanted"),
+        ("ensemble.critical=1.5", "critical must be above 0 and at most 1, not 1.5"),
+        ("ensemble.critical=0.1", "warning (0.65) must not be above critical (0.1)"),
+        ("episodes.quiet=0", "quiet and acceptance must be at least 1"),
+        ("episodes.quiet=1.5", "Expected `int`, got `str`"),
+        ("explain.windows=0", "windows at least 1"),
+        ("explain.memory=0", "memory must be above 0 seconds"),
+        ("bus.capacity=0", "capacity must be at least 1 event, not 0"),
+        ("store.commit_interval=-1", "must be above 0 seconds"),
+        ("detectors.trees.height=20", "height must be from 1 to 10, not 20"),
+        ("detectors.trees.warm_up=5", "warm_up must be at least window + 2 = 252, not 5"),
+        ("detectors.ewma.warm_up=10", "warm_up must be at least 20, not 10"),
+        ("detectors.ewma.weight=2", "weight must be above 0 and at most 1"),
+        ("detectors.enabled=zscore,magic", "no detector is called 'magic'; there are zscore, ewma, trees"),
+        ("detectors.enabled=", "at least one detector"),
+        ("detectors.enabled=[zscore", "not a list"),
+    ],
+)
+def test_bad_value_is_refused_with_its_name_and_what_is_allowed(assignment, said):
+    message = refusal(assignments=[assignment])
+    assert said in message
+    assert message.startswith(f"--set {assignment.split('=')[0]}: ")
+
+
+def test_mistake_is_named_by_the_place_it_stands_in(tmp_path):
+    file = write(tmp_path, "[window]\nwidth = 'wide'\n")
+    assert refusal(file).startswith(f"{file}: window.width: 'wide' is not allowed")
+    assert refusal(environment={"TRACEWAVE_WINDOW__WIDTH": "wide"}).startswith("TRACEWAVE_WINDOW__WIDTH: 'wide'")
+
+
+def test_value_overridden_by_a_later_place_may_break_a_rule(tmp_path):
+    file = write(tmp_path, "[window]\nwidth = 0\n")
+    assert load_settings(file, {}, ["window.width=1"]).window.width == 1.0
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_values_that_hang_together_may_come_in_any_order(order):
+    loaded = load_settings(None, {}, ["ensemble.warning=0.9", "ensemble.critical=0.95"][::order])
+    assert (loaded.ensemble.warning, loaded.ensemble.critical) == (0.9, 0.95)
+    loaded = load_settings(None, {}, ["detectors.ewma.warm_up=10", "detectors.ewma.gap=5"][::order])
+    assert (loaded.detectors.ewma.warm_up, loaded.detectors.ewma.gap) == (10, 5)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"[window\n", "not a TOML file"), (b"\xff\xfe", "not a TOML file"), (None, "cannot be read")]
+)
+def test_file_that_cannot_be_read_is_named(tmp_path, content, said):
+    path = tmp_path / "broken.toml"
+    if content is not None:
+        path.write_bytes(content)
+    message = refusal(path)
+    assert message.startswith(str(path))
+    assert said in message
+
+
+def test_folder_in_place_of_a_file_is_named(tmp_path):
+    assert "cannot be read" in refusal(tmp_path)
+
+
+def test_every_section_refuses_what_it_does_not_know():
+    for name in Settings.__struct_fields__:
+        assert f"there are {name}." in refusal(assignments=[f"{name}.qqqqqqqqqqqqqqqqqqqq=1"])
+
+
+def test_settings_come_back_from_plain_values():
+    assert msgspec.convert(msgspec.to_builtins(Settings()), Settings) == Settings()
+
+
+def test_settings_make_a_pipeline_that_runs():
+    loaded = load_settings(None, {}, ["detectors.enabled=ewma,zscore", "window.width=60", "explain.memory=3600"])
+    made = loaded.pipeline()
+    assert (list(made.analyzer.detectors), made.width, made.analyzer.baseline_memory) == (
+        ["ewma", "zscore"],
+        60.0,
+        3600.0,
+    )
+    assert made.analyzer.acceptance == made.episodes.acceptance
+    seen = []
+    pipeline = Pipeline(WIKIMEDIA, made, {"list": seen.append})
+    pipeline.emit(Batch(0.0, 0.0))
+    pipeline.close()
+    assert len(seen) == 1
