@@ -17,7 +17,6 @@ from tracewave_panel.model import Mark, Quality
 
 FALSE_P = 1e-7
 POLL = 0.1  # seconds
-WARM_UP = 400.0  # seconds before the first fault
 WORST = [Quality.OK, Quality.BACKFILLED, Quality.PARTIAL, Quality.GAP]
 
 
@@ -38,11 +37,12 @@ class Scenario:
     second_fault: bool = False  # another stall of 1-6 s a moment after the backlog began to come
     uncounted: float = 0.0  # events/s of a kind that is not counted, in the same queue: proofs of life
     patience: float = 30.0
+    warm_up: float = 400.0  # before the first fault
 
     def plan(self) -> list[tuple[float, float]]:
         """Start and length of each fault."""
         rng = np.random.default_rng([self.seed, 1])
-        plan, start = [], WARM_UP
+        plan, start = [], self.warm_up
         for _ in range(self.faults):
             length = rng.uniform(self.shortest, self.longest)
             plan.append((start, length))

@@ -62,7 +62,7 @@ def streams(draw: st.DrawFn, width: float, *, longest_jump: int = 30) -> list[Ba
     watermark = reached * width
     # a source may speak before it has events
     batches = [Batch(watermark, watermark)] if draw(st.booleans()) else []
-    for _ in range(draw(st.integers(1, 8))):
+    for _ in range(draw(st.integers(3, 8))):
         before = reached
         reached += draw(st.sampled_from([0, 0, 1, 1, 2, 5, longest_jump]))
         watermark = max(watermark, draw(moments(reached, reached + 1, width)))

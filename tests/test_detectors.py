@@ -201,6 +201,14 @@ def test_forest_ranks_a_window_far_from_all_others_above_nearly_all():
     assert strange.statistic > np.quantile(scores, 0.97)
 
 
+def test_window_scored_again_after_it_was_learned_is_judged_anew():
+    made = HalfSpaceTrees(WIKIMEDIA, RATE, QUICK["trees"])
+    windows = ordinary_windows(79)
+    mass_scores(made, windows)  # the last one fills the window of masses, which are then swapped
+    mass_scores(made, [strange := plain_window(80, 900, mix=2.0)])
+    assert made.score_one(strange) == made.score_one(msgspec.structs.replace(strange))
+
+
 def test_restored_forest_may_have_been_used_before():
     windows = ordinary_windows(200)
     fresh, used = (HalfSpaceTrees(WIKIMEDIA, RATE, QUICK["trees"]) for _ in range(2))
@@ -331,6 +339,12 @@ def test_level_that_lasts_is_accepted_after_patience_and_not_before(span, level)
     assert min(map(abs, told[30:95])) > 4.0
     assert max(map(abs, told[130:])) < 5.0
     assert deviation.mean == pytest.approx(level, abs=1.0)
+
+
+def test_level_is_accepted_though_single_values_fall_back():
+    deviation = learned(noise(1000), warm_up=600, patience=100)
+    statistics(deviation, [30.0 if i % 15 else 10.0 for i in range(300)])
+    assert deviation.mean == pytest.approx(30.0, abs=4.0)
 
 
 def test_accepted_level_brings_its_own_noise():

@@ -255,7 +255,7 @@ def test_twenty_kills_lose_nothing_acknowledged_and_leave_no_partial_batch(path)
             writers.stdin.write(f"{run}\n")
             writers.stdin.flush()
             said = [writers.stdout.readline().split() for _ in range(2 + run % 5)]
-            if said[-1][0] != "told":  # every other kill falls where there is something to take over
+            if said[-1][0] != "told":  # a kill at once leaves something to take over
                 time.sleep(chance.uniform(0.0, 0.05))
             os.kill(next(int(number) for word, number in said if word == "writer"), signal.SIGKILL)
             while said[-1][0] != "dead":

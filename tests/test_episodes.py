@@ -79,8 +79,8 @@ def test_kind_follows_the_direction(direction, kind):
 
 
 def test_alerts_within_quiet_windows_are_one_episode():
-    analyses = [alert(0), *(calm(s) for s in range(1, 60)), alert(60), *(calm(s) for s in range(61, 130))]
-    assert spans(told(analyses, quiet=60)) == [(0.0, None), (0.0, 61.0)]
+    analyses = [alert(s) if s in {0, 60, 110} else calm(s) for s in range(180)]
+    assert spans(told(analyses, quiet=60)) == [(0.0, None), (0.0, 111.0)]
 
 
 def test_alerts_further_apart_are_two_episodes_with_two_ids():
@@ -148,9 +148,15 @@ def test_silence_is_told_once_when_it_begins_and_once_when_it_ends():
     gap = [calm(s, quality=Quality.GAP) for s in range(1, 400)]
     anomalies = told([calm(0), *gap, calm(400, quality=Quality.PARTIAL), calm(401)])
     assert spans(anomalies) == [(1.0, None), (1.0, 400.0)]
+    assert anomalies[-1].updated == 1400.0
     assert {(a.kind, a.title, a.severity) for a in anomalies} == {
         (AnomalyKind.FEED_SILENT, "Feed silent", Severity.WARNING)
     }
+
+
+def test_revision_of_an_earlier_window_does_not_end_a_silence():
+    silence = [calm(1, quality=Quality.GAP), calm(0, quality=Quality.REVISED, revision=1), calm(2, quality=Quality.GAP)]
+    assert spans(told(silence)) == [(1.0, None)]
 
 
 def test_silence_after_silence_is_another_one():

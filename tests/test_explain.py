@@ -68,6 +68,31 @@ def test_proportional_rise_is_global(world):
     assert verdicts.count(Verdict.GLOBAL) >= 95
 
 
+def test_sure_but_small_part_of_a_rise_is_an_aside_and_the_rise_global(world):
+    wikis, actors = world.counts(100.0, whole=3.0)
+    aside = 500  # a tenth of the rise, and 17 times the usual of a small wiki
+    told = explain(DIMENSIONS, (wikis | {"w40": wikis["w40"] + aside}, actors), world.baseline, 100.0, 1)
+    row = next(row for row in told.contributions if row.value == "w40")
+    assert row.significance > 10
+    assert (row.named, told.verdict) == (False, Verdict.GLOBAL)
+
+
+def test_value_that_is_usually_rare_leads_over_one_that_rose_with_it():
+    world, leads = World(3), 0
+    for _ in range(50):
+        wikis, actors = world.counts(30.0)
+        told = explain(
+            DIMENSIONS,
+            (wikis | {"w30": wikis.get("w30", 0) + 375}, actors | {"bot": actors["bot"] + 375}),
+            world.baseline,
+            30.0,
+            1,
+        )
+        assert {"w30", "bot"} <= {row.value for row in told.contributions if row.named}
+        leads += told.contributions[0].value == "w30"
+    assert leads == 50
+
+
 def test_proportional_fall_is_global(world):
     verdicts = [explain(DIMENSIONS, world.counts(30.0, whole=0.4), world.baseline, 30.0, -1).verdict for _ in range(50)]
     assert verdicts.count(Verdict.GLOBAL) >= 47
@@ -78,7 +103,7 @@ def test_wiki_that_went_silent_leads_a_fall(world):
     assert sum(t.verdict is Verdict.CULPRIT and t.contributions[0].value == "w00" for t in told) >= 47
     lead = told[0].contributions[0]
     assert (lead.observed, lead.named) == (0.0, True)
-    assert lead.expected == pytest.approx(world.wikis[0] * 30.0, rel=0.1)
+    assert lead.expected == pytest.approx(world.wikis[0], rel=0.1)
     assert lead.significance < 0
 
 

@@ -10,6 +10,9 @@ import urllib.request
 
 import pytest
 from running import CAPTURE, ask, event_stream, free_port, running, serving, tracewave, until
+from servers.eventstreams import invent_changes
+
+from tracewave_panel.sources.wikimedia import WikimediaSettings
 
 FAST = ("--set", "wikimedia.retry_base=0.2", "--set", "wikimedia.retry_cap=1.0")
 
@@ -91,9 +94,11 @@ def test_every_event_of_the_capture_is_counted_once_through_three_disconnects(tm
 
 @pytest.mark.slow
 def test_killed_twenty_times_history_has_every_window_and_every_event_once(tmp_path):
-    events, rate = 4000, 25
+    served = 4000
+    counted_kinds = WikimediaSettings().kinds
+    events = sum(change["type"] in counted_kinds for change in invent_changes(served))
     dice = random.Random(5)
-    with event_stream("--count", str(events), "--rate", str(rate), "--canaries", "1") as url:
+    with event_stream("--count", str(served), "--rate", "25", "--canaries", "1") as url:
         arguments = ("--source", "wikimedia", "--data", str(tmp_path), "--set", f"wikimedia.url={url}", *FAST)
         often = ("--set", "wikimedia.checkpoint_interval=1", "--set", "wikimedia.since=1h")
         for _ in range(20):

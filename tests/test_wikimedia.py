@@ -195,7 +195,7 @@ async def test_a_stream_that_falls_silent_is_left_and_time_goes_on_meanwhile():
     assert source.status().counters["reconnects"] == 1
 
 
-async def test_two_many_requests_waits_at_least_as_long_as_asked_and_says_so():
+async def test_too_many_requests_waits_at_least_as_long_as_asked_and_says_so():
     refusals = [Refusal(429, {"retry-after": "1"})]
     async with EventStreamsServer(log_of(50), refusals=refusals) as server:
         source = source_of(server)

@@ -59,7 +59,15 @@ def test_without_any_time_a_quiet_topic_resumes_as_the_server_said():
 
 @pytest.mark.parametrize(
     ("last_id", "sent"),
-    [("plain-17", b"plain-17"), ("{}", b"{}"), ("tab\there", b""), ("ünï", b""), ("x" * 9000, b"")],
+    [
+        ("plain-17", b"plain-17"),
+        ("{}", b"{}"),
+        ("tab\there", b""),
+        ("ünï", b""),
+        ("[" * 9000, b""),
+        (f'[{{"topic":"a","partition":0,"offset":{10**30}}}]' + " " * 9000, b""),
+        ("x" * 9000, b""),
+    ],
 )
 def test_an_id_of_another_form_goes_back_only_if_a_header_can_hold_it(last_id, sent):
     place = ResumePoint()

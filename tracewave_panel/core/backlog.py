@@ -72,7 +72,7 @@ class Backlog(msgspec.Struct):
     @classmethod
     def first(cls) -> Backlog:
         """Expect a feed's first connection: one usual lag shows that it is live."""
-        return cls(-inf, among=8, needed=1, usual=LagDistribution().quantile(0.5) + TOLERANCE, every=1)
+        return cls(-inf, among=8, needed=1, usual=LagDistribution().quantile(0.5) + TOLERANCE, every=8)
 
     @classmethod
     def after(cls, start: float, rate: ArrivalRate, lags: LagDistribution) -> Backlog:

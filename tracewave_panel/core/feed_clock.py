@@ -310,9 +310,10 @@ class FeedClock(msgspec.Struct, kw_only=True):
     def _caught_up(self, now: float) -> None:
         """Count on arrival again."""
         backlog = self._expect_backlog()
-        if backlog.received or backlog.interrupted:
+        first = self.watermark == -inf
+        if first or backlog.received or backlog.interrupted:
             self._telling.mark(now - SEAM, now + SEAM, Quality.PARTIAL)
-            if self.watermark > -inf:
+            if not first:
                 for start, end in backlog.missing(self._floor, now, self._rate, self._lags):
                     self._telling.mark(start, end, Quality.GAP)
                     self._rate.forget()

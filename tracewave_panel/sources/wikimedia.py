@@ -11,7 +11,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 from random import Random
 from typing import cast
@@ -148,7 +148,7 @@ class WikimediaSource:
         self._note(f"connecting to {self._stream.host}")
         reader = asyncio.create_task(self._read(), name="wikimedia reader")
         reader.add_done_callback(lambda _: self._wake.set())
-        checkpoint_at = self._clock() + self._settings.checkpoint_interval
+        checkpoint_at = -math.inf  # the first batch has one, so that no window is ever stored before a State
         try:
             while True:
                 finished = self._stopping or reader.done()

@@ -14,6 +14,7 @@ of a hundred is filtered, and its jumps prove nothing across a resume either.
 from __future__ import annotations
 
 from hashlib import blake2b
+from typing import Annotated
 
 import msgspec
 
@@ -67,11 +68,14 @@ class _AnyPosition(msgspec.Struct):
     format: str
 
 
+_Number = Annotated[int, msgspec.Meta(ge=-1, le=2**53)]
+
+
 class _Place(msgspec.Struct, omit_defaults=True):
     topic: str
     partition: int
-    offset: int | None = None
-    timestamp: int | None = None
+    offset: _Number | None = None
+    timestamp: _Number | None = None
 
 
 _places = msgspec.json.Decoder(list[_Place])
@@ -190,7 +194,10 @@ class ResumePoint:
         known = [_Place(cursor.topic, cursor.partition, cursor.next_offset) for cursor in self._cursors.values()]
         try:
             told = _places.decode(self.last_id) if self.last_id else []
-        except msgspec.DecodeError:  # an id of another kind of server goes back as it came, if a header can hold it
+        except (
+            msgspec.DecodeError,
+            RecursionError,
+        ):  # an id of another kind of server goes back as it came, if a header can hold it
             if not known and self.last_id.isascii() and self.last_id.isprintable() and len(self.last_id) <= _LONGEST_ID:
                 return self.last_id.encode()
             told = []
