@@ -1,12 +1,24 @@
-"""Fixtures that many tests share."""
+"""Fixtures that many tests share, and the rule on skips."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import browser as browsers
 import pytest
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Where ``TRACEWAVE_NO_SKIPS`` is set, as in CI, a skip is a failure."""
+    report = yield
+    if report.skipped and os.environ.get("TRACEWAVE_NO_SKIPS") and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped where nothing may be: {report.longrepr[-1]}"
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +27,17 @@ def captures() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"needs the real captures in {SHARED_DATA}")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless Chromium."""
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 (only browser tests need it)
+
+    found = browsers.find()
+    if not found:
+        pytest.skip("needs Chromium or Chrome; `make setup-test` tries to install one")
+    with sync_playwright() as driver:
+        launched = driver.chromium.launch(executable_path=found, args=browsers.FLAGS)
+        yield launched
+        launched.close()

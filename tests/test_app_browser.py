@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import threading
 import time
@@ -21,7 +20,6 @@ playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright
 
 pytestmark = pytest.mark.browser
 
-FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 WAIT = 20_000  # milliseconds
 HOSTILE = (
     "<script>window.struck=1</script>",
@@ -34,18 +32,6 @@ HOSTILE = (
     "</script><script src=http://outside.invalid/x.js></script>",
     "<style>@import 'http://outside.invalid/x.css';</style>",
 )
-
-
-@pytest.fixture(scope="module")
-def browser():
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    with playwright.sync_playwright() as driver:
-        try:
-            launched = driver.chromium.launch(executable_path=found, args=FLAGS)
-        except playwright.Error as error:
-            pytest.skip(f"needs Chromium: {error.message.splitlines()[0]}")
-        yield launched
-        launched.close()
 
 
 @dataclass

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import random
+import select
 import signal
 import subprocess
 import sys
@@ -249,24 +250,33 @@ def test_twenty_kills_lose_nothing_acknowledged_and_leave_no_partial_batch(path)
     chance = random.Random(7)
     acknowledged = beyond_the_state = 0
     with subprocess.Popen(
-        [sys.executable, SERVERS / "killed_writer.py", path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, SERVERS / "killed_writer.py", path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
     ) as writers:
         for run in range(1, 21):
-            writers.stdin.write(f"{run}\n")
-            writers.stdin.flush()
-            said = [writers.stdout.readline().split() for _ in range(2 + run % 5)]
+            writers.stdin.write(b"%d\n" % run)
+            said = [hear(writers) for _ in range(2 + run % 5)]
+            assert "dead" not in dict(said), f"run {run} ended before it was killed: {said}"
             if said[-1][0] != "told":  # a kill at once leaves something to take over
                 time.sleep(chance.uniform(0.0, 0.05))
-            os.kill(next(int(number) for word, number in said if word == "writer"), signal.SIGKILL)
+            os.kill(dict(said)["writer"], signal.SIGKILL)
             while said[-1][0] != "dead":
-                said.append(writers.stdout.readline().split())
-            begin = next(int(number) for word, number in said if word == "from")
+                said.append(hear(writers))
+            assert said[-1] == ("dead", -signal.SIGKILL), f"run {run} ended by itself: {said}"
+            begin = dict(said)["from"]
             assert begin >= acknowledged, "the run began before what was acknowledged"
-            acknowledged = max([begin, *(int(number) for word, number in said if word == "saved")])
+            acknowledged = max([begin, *(number for word, number in said if word == "saved")])
             with open_read_only(path, memory_limit="500MB") as history:
                 beyond_the_state += check_killed_history(history, begin, acknowledged)
         writers.stdin.close()
     assert beyond_the_state >= 5, "hardly a kill left anything to take over, so this proves little"
+
+
+def hear(writers):
+    """Next word and number; a writer that says nothing for ten seconds is an error, not a wait."""
+    ready, _, _ = select.select([writers.stdout], [], [], 10)
+    assert ready, "the writer says nothing"
+    word, number = writers.stdout.readline().split()
+    return word.decode(), int(number)
 
 
 def check_killed_history(history, begin, acknowledged):

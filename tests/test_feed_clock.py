@@ -15,6 +15,7 @@ from simulated_feed import Scenario, Windows, arrivals, run
 from tracewave_panel.codec import decode_packed, pack
 from tracewave_panel.core.feed_clock import FeedClock, FeedClockState
 from tracewave_panel.core.lag_distribution import LagDistribution
+from tracewave_panel.core.telling import Telling
 from tracewave_panel.model import Mark, Quality, Status
 
 YEAR = 365 * 86_400.0
@@ -214,19 +215,20 @@ def test_hole_in_a_backlog_is_a_gap():
     assert 1070.0 < gap[1] < 1082.0
 
 
+@pytest.mark.parametrize("silence", [8.0, 20.0])
 @pytest.mark.parametrize("disconnect", [True, False])
-def test_silence_that_no_backlog_explains_is_a_gap(disconnect: bool):
-    clock = settled()
+def test_silence_that_no_backlog_explains_is_a_gap(disconnect: bool, silence: float):
+    clock, end = settled(), 1000.0 + silence
     if disconnect:
         clock.disconnected(1000.0)
-        clock.connected(1020.0, resumes=True)
+        clock.connected(end, resumes=True)
     else:
-        wait(clock, 1000.0, 1020.0)
-    drive(clock, steady(1020.0, 1025.0, 10.0))
+        wait(clock, 1000.0, end)
+    drive(clock, steady(end, end + 5.0, 10.0))
     assert clock.status is Status.LIVE
     (gap,) = stretches(clock.take_marks(), Quality.GAP)
     assert gap[0] == 1000.0
-    assert 1020.0 <= gap[1] < 1023.0
+    assert end <= gap[1] < end + 3.0
 
 
 def test_short_stall_is_spread_over_its_silence_without_a_mark():
@@ -238,6 +240,24 @@ def test_short_stall_is_spread_over_its_silence_without_a_mark():
     wait(clock, 1006.0, 1007.0)
     assert clock.watermark == 1006.0
     assert clock.take_marks() == ()
+
+
+def test_queue_that_comes_at_once_after_a_silence_beyond_chance_is_a_backlog():
+    clock = settled()
+    wait(clock, 1000.0, 1003.0)
+    assert clock.status is Status.LIVE
+    clock.receive(1003.0, [occurred for _, occurred in steady(1000.0, 1002.0, 10.0)])
+    assert clock.status is Status.CATCH_UP
+    drive(clock, steady(1003.0, 1005.0, 10.0))
+    assert clock.status is Status.LIVE
+    assert stretches(clock.take_marks(), Quality.BACKFILLED)
+
+
+def test_marks_behind_the_watermark_are_not_told():
+    telling = Telling(watermark=10.0)
+    telling.mark(8.0, 9.0, Quality.PARTIAL)
+    telling.mark(9.0, 11.0, Quality.PARTIAL)
+    assert telling.take() == (Mark(10.0, 11.0, Quality.PARTIAL),)
 
 
 def test_stall_behind_a_living_connection_is_recognised_by_its_lags():

@@ -21,6 +21,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 from random import Random
 from typing import Self
@@ -177,7 +178,8 @@ class EventStreamsServer:
         ``(event, action)``: what to do, once, before the event with that number (counted over all
         connections, from 0) is sent. Actions: ``close`` (a proper end), ``cut`` (half a frame, then a
         proper end), ``abort`` (half a frame, then the connection is reset), ``error`` (an ``error`` event,
-        then the end), ``garbage`` (frames that are no change), ``huge`` (a line of ten megabytes),
+        then the end), ``away:SECONDS`` (the end, and 503 for so long), ``garbage`` (frames that are no
+        change), ``huge`` (a line of ten megabytes),
         ``silent:SECONDS``, ``renumber`` (the id that a resume will send is no longer understood).
     refusals
         Answers for the next requests, one each, before any stream is given.
@@ -218,6 +220,7 @@ class EventStreamsServer:
         self._most_connections = most_connections
         self._port = port
         self._misunderstand = False
+        self._away_until = -inf
         self._tasks: set[asyncio.Task] = set()
 
     async def __aenter__(self) -> Self:
@@ -285,6 +288,8 @@ class EventStreamsServer:
     def _refusal(self, target: str, headers: dict[str, str]) -> Refusal | None:  # noqa: PLR0911 - one return a reason
         if self.refusals:
             return self.refusals.popleft()
+        if time.monotonic() < self._away_until:
+            return Refusal(503, body=b"back soon")
         if self.open_connections > self._most_connections:
             return Refusal(429, {"retry-after": "1"}, b"Too Many Concurrent Connections From Your Client IP")
         agent = headers.get("user-agent", "")
@@ -380,6 +385,9 @@ class EventStreamsServer:
             raise Cut
         elif action == "renumber":
             self._misunderstand = True
+            raise Cut
+        elif action == "away":
+            self._away_until = time.monotonic() + float(argument)
             raise Cut
         elif action == "close":
             raise Cut

@@ -57,8 +57,8 @@ def main(path: Path) -> None:
         if child == 0:
             write(path, int(line))
         print("writer", child, flush=True)
-        os.waitpid(child, 0)
-        print("dead", child, flush=True)
+        _, status = os.waitpid(child, 0)
+        print("dead", os.waitstatus_to_exitcode(status), flush=True)
 
 
 main(Path(sys.argv[1]))
