@@ -42,6 +42,8 @@ def main() -> None:
     for rate in (0.5, 5.0, 30.0):
         row("disconnect, whole s", Scenario(**DISCONNECT, rate=rate, seed=seed, whole_seconds=True))
         row("stall, whole s", Scenario(**STALL, rate=rate, seed=seed, whole_seconds=True))
+    for rate in (0.5, 5.0, 30.0):
+        row("disconnect, patient", Scenario(**DISCONNECT, rate=rate, seed=seed, patience=300.0))
     for rate in (5.0, 30.0):
         row("disc., second fault", Scenario(**DISCONNECT, rate=rate, seed=seed, drain=100.0, second_fault=True))
     row("disconnect, 100/s", Scenario(**DISCONNECT, rate=30.0, seed=seed, drain=100.0))

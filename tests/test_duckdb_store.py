@@ -292,12 +292,12 @@ def check_killed_history(history, begin, acknowledged):
     saved = int((position or T0) - T0)
     assert saved >= acknowledged, "an acknowledged State is lost"
     of_other_runs = ask("""
-        SELECT * FROM dimension_counts d JOIN windows w USING (series, start)
+        SELECT d.value, w.late FROM dimension_counts d JOIN windows w USING (series, start)
         WHERE NOT starts_with(d.value, 'run' || w.late || '-')
     """)
     assert of_other_runs == [], "a value that another run told is left behind"
     partial = ask("""
-        SELECT start FROM windows w
+        SELECT epoch(start) FROM windows w
         WHERE 5 * w.count <> (SELECT count(*) FROM dimension_counts d WHERE (d.series, d.start) = (w.series, w.start))
            OR 2 <> (SELECT count(DISTINCT detector) FROM scores s WHERE (s.series, s.start) = (w.series, w.start))
            OR 2 <> (SELECT count(*) FROM scores s WHERE (s.series, s.start) = (w.series, w.start))

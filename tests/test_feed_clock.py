@@ -68,6 +68,20 @@ def stretches(marks: tuple[Mark, ...], quality: Quality) -> list[tuple[float, fl
     return [(mark.start, mark.end) for mark in marks if mark.quality is quality]
 
 
+def test_lags_of_long_ago_are_forgotten():
+    lags = LagDistribution()
+    for lag in [1.0] * 1100 + [5.0] * 1100:
+        lags.learn(lag)
+    assert (lags.quantile(0.0), lags.quantile(1.0)) == (5.0, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "drawn"), [(-inf, inf, 1.0), (-5.0, -1.0, -1.0), (900.0, 901.0, 900.0), (0.4, 0.4, 0.4)]
+)
+def test_lag_is_drawn_between_its_bounds_or_clipped_to_the_nearest(low: float, high: float, drawn: float):
+    assert LagDistribution().draw(0.5, low, high) == pytest.approx(drawn)
+
+
 def test_live_event_counts_at_its_arrival_and_moves_the_watermark_there():
     clock = settled()
     assert clock.receive(1000.1, [990.0, 1000.1, 999.9]) == [1000.1] * 3
