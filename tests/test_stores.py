@@ -1,8 +1,9 @@
-"""Both stores keep the promises of the port; the checks themselves find stores that do not."""
+"""Every store keeps the promises of the port; the checks themselves find stores that do not."""
 
 from __future__ import annotations
 
 import itertools
+import pkgutil
 import time
 from threading import Thread
 
@@ -15,18 +16,21 @@ from hypothesis import strategies as st
 from tracewave_panel.errors import StoreError
 from tracewave_panel.feeds import WIKIMEDIA
 from tracewave_panel.ports import Page, SavedState
+from tracewave_panel.stores import STORES
 from tracewave_panel.stores.duckdb import DuckDBStore
 from tracewave_panel.stores.ring import RingStore
 from tracewave_panel.testing import check_store
 
 
-def test_ring_store_keeps_the_promises_of_the_port():
-    check_store(RingStore)
-
-
-def test_duckdb_store_keeps_the_promises_of_the_port(tmp_path):
+@pytest.mark.parametrize("name", STORES)
+def test_every_store_keeps_the_promises_of_the_port(name, tmp_path):
+    store = pkgutil.resolve_name(STORES[name])
     numbers = itertools.count()
-    check_store(lambda: DuckDBStore(tmp_path / f"{next(numbers)}.duckdb", WIKIMEDIA, commit_interval=0.02))
+    made = {
+        "ring": store,
+        "duckdb": lambda: store(tmp_path / f"{next(numbers)}.duckdb", WIKIMEDIA, commit_interval=0.02),
+    }
+    check_store(made[name])
 
 
 class Backwards(RingStore):

@@ -130,6 +130,10 @@ def serve(
         await asyncio.to_thread(runtime.stop)
 
     asyncio.run(run())
+    # everything is committed and every thread joined; the interpreter's own teardown would take seconds for nothing
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0)
 
 
 @main.command()

@@ -2,8 +2,8 @@
 
 ::
 
-    Batch ── fold ── judge ── follow ── Findings ──┬── sink
-                                                   └── sink
+    Batch ── fold ── Windows ── judge ── Findings ──┬── sink
+                                                    └── sink
 
 The graph has no event loop: `emit` returns when every sink has had the findings.
 """
@@ -72,7 +72,7 @@ class Pipeline:
         self._analyzer = Analyzer(feed, settings.analyzer)
         self._episodes = Episodes(feed, settings.episodes)
         self._source: Any = Stream()
-        self._findings: Any = self._source.map(self._fold).map(self._judge).map(self._follow)
+        self._findings: Any = self._source.map(self._fold).map(self._judge)
         self._sinks = [self._findings.sink(self._guarded(name, sink)) for name, sink in sinks.items()]
 
     def emit(self, batch: Batch) -> None:
@@ -82,22 +82,19 @@ class Pipeline:
     def flush(self, batch: Batch) -> None:
         """Tell what is still open, as ``partial``, to the sinks; nothing is learned from it."""
         rest = Batch(batch.arrived_at, batch.watermark, batch.status)
-        self._findings.emit(self._follow(self._judge((rest, self._windows.flush()))))
+        self._findings.emit(self._judge((rest, self._windows.flush())))
 
     def _fold(self, batch: Batch) -> tuple[Batch, list[Window]]:
         return batch, self._windows.push(batch)
 
-    def _judge(self, folded: tuple[Batch, list[Window]]) -> tuple[Batch, list[Analysis]]:
+    def _judge(self, folded: tuple[Batch, list[Window]]) -> Findings:
         batch, windows = folded
-        return batch, [analysis for window in windows for analysis in self._analyzer.analyze(window)]
-
-    def _follow(self, judged: tuple[Batch, list[Analysis]]) -> Findings:
-        batch, analyses = judged
+        analyses: list[Analysis] = []
+        for window in windows:
+            analyses.extend(self._analyzer.analyze(window))
         anomalies: list[Anomaly] = []
         for analysis in analyses:
             anomalies.extend(self._episodes.follow(analysis))
-        first_metric = self.feed.metrics[0].name
-        windows = [analysis.window for analysis in analyses if analysis.metric == first_metric]
         gaps = [self._windows.gap_around(window.start) for window in windows if window.quality is Quality.GAP]
         return Findings(
             arrived_at=batch.arrived_at,

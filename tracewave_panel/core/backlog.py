@@ -9,6 +9,7 @@ import msgspec
 
 from tracewave_panel.core.arrival_rate import ArrivalRate
 from tracewave_panel.core.lag_distribution import LagDistribution
+from tracewave_panel.core.settling import SETTLING
 
 __all__ = ["Backlog"]
 
@@ -19,6 +20,7 @@ PATIENCE = 10.0  # ... within this time
 TREND = 16  # events whose median lag shows the progress
 EXPECTED, FEWEST = 16.0, 0.25  # less than this share of so many expected events is not the whole backlog
 USELESS = 8  # stamps in a row that make no sense
+QUIET = 5.0  # seconds after which a proof of life shows that a resumed feed had nothing in its queue
 
 
 class Backlog(msgspec.Struct):
@@ -75,7 +77,7 @@ class Backlog(msgspec.Struct):
         return cls(-inf, among=8, needed=1, usual=LagDistribution().quantile(0.5) + TOLERANCE, every=8)
 
     @classmethod
-    def after(cls, start: float, rate: ArrivalRate, lags: LagDistribution) -> Backlog:
+    def after(cls, start: float, rate: ArrivalRate, lags: LagDistribution, received: int = 0) -> Backlog:
         """Expect a backlog of a feed. The faster the feed, the sharper its end can be seen."""
         share = min(max(8.0 / max(rate.per_second, 1.0), 0.1), 0.5)
         among = int(min(max(rate.per_second / 4.0, 8.0), REMEMBERED))
@@ -85,17 +87,24 @@ class Backlog(msgspec.Struct):
             needed=max(2, round(0.6 * share * among)),
             usual=lags.quantile(share) + TOLERANCE,
             every=int(min(max(rate.per_second, 1.0), 16.0)),
+            received=received,
         )
 
-    def returned(self, now: float) -> None:
+    def returned(self, now: float, *, interrupted: bool = False) -> None:
         """Note that the feed sends again after a silence, in which no progress could be made."""
+        self.interrupted |= interrupted
         self.last_at = now
         self.lags = []
         self.hits = self.since_best = 0
         self.best, self.best_at = inf, now
 
-    def take(self, now: float, stamp: float) -> bool:
-        """Take in the occurrence of one event; say whether it is time to look at the position."""
+    def take(self, now: float, stamp: float, *, sensible: bool) -> bool:
+        """Take in one event and its occurrence; say whether it is time to look at the position."""
+        self.received += 1
+        self.last_at = now
+        if not sensible:
+            self.useless += 1
+            return False
         stamps, lags = self.stamps, self.lags
         lag = now - stamp
         stamps.append(stamp)
@@ -121,6 +130,11 @@ class Backlog(msgspec.Struct):
     def drained(self) -> bool:
         """Whether the queue is empty, or the stamps cannot say when it is."""
         return self.hits >= self.needed or self.useless >= USELESS
+
+    def proven_empty(self, now: float) -> bool:
+        """Whether a proof of life came and no queued event has followed for a moment."""
+        wait = QUIET if self.interrupted or self.received else SETTLING
+        return self.proven_at >= self.last_at and now - self.last_at >= wait
 
     def stuck(self, now: float) -> bool:
         """Whether the lag has stopped shrinking although events come."""

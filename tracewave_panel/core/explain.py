@@ -165,8 +165,9 @@ def _rank(
     else:
         change = max(sum(abs(counts.get(value, 0) - e * grown) for value, e in usual.items()) / 2.0, 1e-9)
     rows = []
-    for value, base in usual.items():
-        count, mixed = counts.get(value, 0), base * grown
+    for value in counts if direction > 0 else usual:  # what did not occur has no part in a rise
+        count, base = counts.get(value, 0), usual[value]
+        mixed = base * grown
         shift = count - mixed
         if direction * shift < 0:
             continue  # it went the other way

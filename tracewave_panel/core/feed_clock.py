@@ -6,10 +6,9 @@ Invariants:
 - The watermark never goes back, never passes `now`, and passes `floor` only over a stretch told as ``gap``.
 - Silence moves nothing: the watermark moves to a moment that an event or a proof of life confirms.
 
-After a silence or a disconnect the events that come may have waited in a queue. What is known of each
-is that it would have arrived between `floor` (the last arrival before) and now, so its lag is drawn from
-the feed's own distribution of lags under that condition, with a golden-ratio sequence in place of chance.
-The counts then follow the distribution of undisturbed arrivals, up to both seams.
+Events that come after a silence or a disconnect may have waited in a queue: each would have arrived between
+`floor` (the last arrival before) and now. So its lag is drawn from the feed's own lags under that condition,
+and the counts follow those of undisturbed arrivals, up to both seams.
 """
 
 from __future__ import annotations
@@ -23,21 +22,17 @@ import msgspec
 from tracewave_panel.core.arrival_rate import ArrivalRate
 from tracewave_panel.core.backlog import Backlog
 from tracewave_panel.core.lag_distribution import LagDistribution
-from tracewave_panel.core.settling import SETTLING, Settling
+from tracewave_panel.core.settling import Settling
 from tracewave_panel.core.telling import Telling
 from tracewave_panel.model import Mark, Quality, Status
 
 __all__ = ["FeedClock", "FeedClockState"]
 
-GOLDEN = 0.6180339887498949
 OLDEST, NEWEST = 30 * 86_400.0, 3_600.0  # a stamp further behind or ahead of now says nothing
 CERTAIN = 4.0  # times the silence beyond chance: a fault even if the rate fell to a quarter
 STOPPED = 5.0  # seconds without a tick: the process was suspended or restored, which is no silence of the feed
-LATE_RUN = 12  # lags in a row above the 90th percentile: the server stalled behind a living connection
-QUIET = 5.0  # seconds after which a proof of life shows that a resumed feed had nothing in its queue
 SEAM = 0.5  # seconds on both sides of the switch to counting on arrival
 INSTANT = 0.001  # seconds that mark the window they lie in
-UNDISTURBED = 2.0  # seconds after a fault in which no lag is learned
 SAMPLED = 8.0  # lags a second that are learned
 
 
@@ -45,18 +40,14 @@ class FeedClock(msgspec.Struct, kw_only=True):
     """Turns arrivals, occurrences and connection marks into event times, a watermark and a status.
 
     Pure: the caller supplies the time, in seconds, UTC. A feed starts in catch-up, since its first
-    connection may deliver a backlog, and is live with the first usual lag.
+    connection may deliver a backlog, and is live with the first usual lag. `status` is ``live``,
+    ``catch_up`` (from the fault until the backlog is used up) or ``gap``.
 
     Parameters
     ----------
     patience
         Seconds without a sign of life before missing time is told as ``gap``. A slow feed that is
         connected gets at least 14 mean distances between events.
-
-    Attributes
-    ----------
-    status
-        ``live``, ``catch_up`` (from the fault until the backlog is used up) or ``gap``.
 
     Examples
     --------
@@ -75,10 +66,7 @@ class FeedClock(msgspec.Struct, kw_only=True):
     _down: bool = False
     _floor: float = -inf
     _stamp: float = -inf  # of the last queued event with a sensible one
-    _turn: int = 0
     _until_sample: int = 1
-    _late_run: int = 0
-    _undisturbed_from: float = -inf
     _settling: Settling | None = None
     _backlog: Backlog | None = msgspec.field(default_factory=Backlog.first)
     _rate: ArrivalRate = msgspec.field(default_factory=ArrivalRate)
@@ -96,13 +84,9 @@ class FeedClock(msgspec.Struct, kw_only=True):
         return self._lags.quantile(0.5)
 
     def receive(self, now: float, occurred: Sequence[float]) -> list[float]:
-        """Count events that arrived at `now` and occurred at the given times.
+        """Count events that arrived at `now` and occurred at the given times; return ``Event.time`` of each, in order.
 
-        Returns
-        -------
-        list of float
-            ``Event.time`` of each, in the same order, never above `now`. One below the watermark
-            belongs to a window told as ``gap``.
+        None lies above `now`; one below the watermark belongs to a window told as ``gap``.
         """
         now = self._time_passes(now)
         if len(occurred):
@@ -114,10 +98,7 @@ class FeedClock(msgspec.Struct, kw_only=True):
         self._time_passes(now)
 
     def alive(self, now: float) -> None:
-        """Take a proof of life: a heartbeat, a canary, an event of a kind that is not counted.
-
-        It makes the silence before it a true zero once no queued event has followed for a moment.
-        """
+        """Take a proof of life, such as an uncounted event: the silence is a true zero unless queued events follow."""
         now = self._time_passes(now)
         self._sign_of_life(now)
         if self._backlog is not None:
@@ -138,9 +119,7 @@ class FeedClock(msgspec.Struct, kw_only=True):
         now = self._time_passes(now)
         self._down = False
         if resumes or self.watermark == -inf:
-            backlog = self._expect_backlog()
-            backlog.interrupted = True
-            backlog.returned(now)
+            self._expect_backlog().returned(now, interrupted=True)
         else:
             self._go_on_after_gap(now)
 
@@ -173,29 +152,21 @@ class FeedClock(msgspec.Struct, kw_only=True):
         if rounded > now:
             rounded = round(rounded - 1e-6, 6)
         now = self._now = max(self._now, rounded)
-        settling, backlog = self._settling, self._backlog
-        if settling and settling.over(now):
+        if self._settling and self._settling.over(now):
             self._settling = None
             self._confirm(self._last)
-        if backlog and not self._down and backlog.proven_at >= backlog.last_at:
-            wait = QUIET if backlog.interrupted or backlog.received else SETTLING
-            if now - backlog.last_at >= wait:
-                self._caught_up(self._last)
+        if self._backlog and not self._down and self._backlog.proven_empty(now):
+            self._caught_up(self._last)
         if self._settled and now - self._last > CERTAIN * self._rate.chance_silence:
             self._expect_backlog()
-        if now - self._heard > self._longest_wait:
+        slow = self._rate.chance_silence if self._rate.per_second and not self._down else 0.0
+        if now - self._heard > max(self.patience, slow):
             self._tell_gap(now)
         return now
 
     @property
     def _settled(self) -> bool:
         return self._backlog is None and self._settling is None
-
-    @property
-    def _longest_wait(self) -> float:
-        if self._down or not self._rate.per_second:
-            return self.patience
-        return max(self.patience, self._rate.chance_silence)
 
     def _tell_gap(self, now: float) -> None:
         """Give up waiting, until the feed comes back."""
@@ -239,25 +210,16 @@ class FeedClock(msgspec.Struct, kw_only=True):
             self._stamp = stamp
         if self._backlog is not None:
             self._take_queued(self._backlog, now, stamp, sensible)
-        elif self._settling is not None:
-            self._take_settling(self._settling, now, stamp, sensible)
-        return now if self._settled else self._draw(now)
-
-    def _draw(self, now: float) -> float:
-        """Arrival that an event of the last sensible stamp would have had, given that it lies in [floor, now]."""
-        stamp, floor = self._stamp, self._floor
-        if stamp == -inf:
-            return now
-        self._turn += 1
-        time = round(stamp + self._lags.draw(self._turn * GOLDEN % 1.0, floor - stamp, now - stamp), 6)
-        return floor if time < floor else min(time, now)
+        elif self._settling is not None and sensible:
+            if self._settling.waited(now, self._rate.chance_silence):
+                self._expect_backlog().returned(now)
+            else:
+                self._look_at_lag(now, now - stamp)
+        waited = self._stamp > -inf and not self._settled
+        return self._lags.arrival(self._stamp, self._floor, now) if waited else now
 
     def _take_queued(self, backlog: Backlog, now: float, stamp: float, sensible: bool) -> None:
-        backlog.received += 1
-        backlog.last_at = now
-        if not sensible:
-            backlog.useless += 1
-        elif backlog.take(now, stamp):
+        if backlog.take(now, stamp, sensible=sensible):
             self._follow(backlog, now)
         if backlog.drained:
             self._caught_up(now)
@@ -266,30 +228,19 @@ class FeedClock(msgspec.Struct, kw_only=True):
                 self._lags.relearn(backlog.lags)
             self._caught_up(now)
 
-    def _take_settling(self, settling: Settling, now: float, stamp: float, sensible: bool) -> None:
-        if not sensible:
-            return
-        if settling.waited(now, self._rate.chance_silence):
-            self._expect_backlog().returned(now)
-        else:
-            self._look_at_lag(now, now - stamp)
-
     def _look_at_lag(self, now: float, lag: float) -> None:
-        """Learn a lag; many long ones in a row are a stall that no silence announced."""
-        self._late_run = self._late_run + 1 if lag > self._lags.quantile(0.9) + 0.1 else 0
-        if self._late_run >= LATE_RUN and self._lags.known:
+        """Learn a lag, unless it tells of a stall that no silence announced."""
+        if self._lags.stalled(lag):
             self._expect_backlog().returned(now)
-        elif self._settling is None and now >= self._undisturbed_from:
+        elif self._settling is None and now >= self._lags.undisturbed_from:
             self._lags.learn(lag)
 
     def _expect_backlog(self) -> Backlog:
         """Start to catch up from the last confirmed moment, if that has not begun."""
         if self._backlog is None:
-            self._backlog = Backlog.after(self._floor, self._rate, self._lags)
-            if self._settling:
-                self._backlog.received = self._settling.events
+            received = self._settling.events if self._settling else 0
+            self._backlog = Backlog.after(self._floor, self._rate, self._lags, received)
             self._settling = None
-            self._late_run = 0
             self.status = Status.CATCH_UP
             self._telling.partial_until = self._floor + INSTANT
         return self._backlog
@@ -331,8 +282,7 @@ class FeedClock(msgspec.Struct, kw_only=True):
         self._backlog = self._settling = None
         self._last = self._heard = now
         self._confirm(now)
-        self._undisturbed_from = now + UNDISTURBED
-        self._late_run = 0
+        self._lags.disturbed_until(now)
         if self._rate.since == -inf:
             self._rate.learn(now)
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from functools import reduce
-from operator import add
 
 import msgspec
 
@@ -64,13 +62,16 @@ class Fold:
             counts = Counter(values)
             for value, count in counts.items() if held else ():  # values stay in order of first occurrence
                 held[value] = held.get(value, 0) + count
-            self._dimensions[i] = held or counts
+            self._dimensions[i] = held or dict(counts)
         actors, subjects = self._distinct
-        actors.update([event.actor for event in events])
-        subjects.update([event.subject for event in events])
+        actors.update({event.actor for event in events})
+        subjects.update({event.subject for event in events})
         # one addition after the other, so that the sum does not depend on where the events were cut
         for i, values in enumerate(zip(*[event.measures for event in events], strict=True)):
-            self._sums[i] = reduce(add, map(abs, values), self._sums[i])
+            total = self._sums[i]
+            for value in values:
+                total += abs(value)
+            self._sums[i] = total
         self._reduced += len(events)
         self.pending = []
 
@@ -92,9 +93,13 @@ class Fold:
         return self._sums[self._feed.measures.index(feature.of)] / self._reduced
 
     def dimension_counts(self) -> tuple[Mapping[str, int], ...]:
-        """How often each value of each dimension occurred."""
+        """How often each value of each dimension occurred; not to be changed."""
         self._reduce()
-        return tuple([dict(counts) for counts in self._dimensions])
+        return tuple(self._dimensions)
+
+    def copy(self) -> Fold:
+        """A fold of the same events that goes its own way."""
+        return Fold.restore(self._feed, self.snapshot())
 
     def snapshot(self) -> FoldState:
         """The fold as plain values; going on from it gives the same windows."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from math import exp, log
+from math import exp, inf, log
 from statistics import NormalDist
 
 import msgspec
@@ -12,6 +12,9 @@ __all__ = ["LagDistribution"]
 
 SAMPLES = 1024
 REFRESH = 100  # new samples between two sortings; also how many make a feed known
+UNDISTURBED = 2.0  # seconds after a fault in which no lag is learned
+LATE_RUN = 12  # lags in a row above the 90th percentile: the server stalled behind a living connection
+GOLDEN = 0.6180339887498949  # multiples of it, less their whole part, fill [0, 1) evenly: a sequence in place of chance
 NOTHING = 1e-6  # knots: so little between two lags says nothing about where in between
 
 
@@ -32,6 +35,12 @@ class LagDistribution(msgspec.Struct):
         Sorted lags, equally probable steps of the distribution function, linear in between.
     fresh
         Samples that `knots` do not show yet.
+    undisturbed_from
+        Moment from which lags are the usual ones again.
+    late_run
+        Long lags in a row, by which a stall is noticed.
+    turn
+        Arrivals drawn so far.
 
     Examples
     --------
@@ -46,6 +55,9 @@ class LagDistribution(msgspec.Struct):
     oldest: int = 0
     fresh: int = 0
     knots: list[float] = msgspec.field(default_factory=_default_knots)
+    undisturbed_from: float = -inf
+    late_run: int = 0
+    turn: int = 0
 
     @property
     def known(self) -> bool:
@@ -64,6 +76,16 @@ class LagDistribution(msgspec.Struct):
             self.knots = sorted(self.samples)
             self.fresh = 0
 
+    def stalled(self, lag: float) -> bool:
+        """Count long lags in a row; say whether they are too many for chance."""
+        self.late_run = self.late_run + 1 if lag > self.quantile(0.9) + 0.1 else 0
+        return self.late_run >= LATE_RUN and self.known
+
+    def disturbed_until(self, now: float) -> None:
+        """Note the end of a fault."""
+        self.undisturbed_from = now + UNDISTURBED
+        self.late_run = 0
+
     def relearn(self, lags: list[float]) -> None:
         """Forget the past: the feed's lag has changed to these (at least two)."""
         self.samples = list(lags)
@@ -77,6 +99,12 @@ class LagDistribution(msgspec.Struct):
     def spread(self, share: float) -> float:
         """How far a quantile lies above the median."""
         return self.quantile(share) - self.quantile(0.5)
+
+    def arrival(self, stamp: float, floor: float, now: float) -> float:
+        """Time at which the next event that occurred at `stamp` arrived, when that was in ``[floor, now]``."""
+        self.turn += 1
+        time = round(stamp + self.draw(self.turn * GOLDEN % 1.0, floor - stamp, now - stamp), 6)
+        return floor if time < floor else min(time, now)
 
     def draw(self, share: float, low: float, high: float) -> float:
         """Quantile `share` of the lags between `low` and `high`; the nearest end where none lies there."""

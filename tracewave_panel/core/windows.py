@@ -121,7 +121,7 @@ class TumblingWindows:
         told = list(self._revisions())
         for index in sorted(self._held()):
             for series, folds in self._open.items():
-                fold = folds.get(index) or Fold(self.feed)
+                fold = folds[index].copy() if index in folds else Fold(self.feed)
                 dropped = self._dropped.get((series, index), 0)
                 told.append(self._window(series, index, fold, dropped, Quality.PARTIAL))
         return told
@@ -132,17 +132,20 @@ class TumblingWindows:
     def _place(self, events: Iterable[Event]) -> None:
         series, opens, ends = "", math.inf, -math.inf
         fold: Fold | None = None
+        add = list[Event]().append
         for event in events:
+            time = event.time
             # most events follow another of the same open window
-            if fold is None or not opens <= event.time < ends or event.series != series:
+            if not opens <= time < ends or event.series != series:
                 if fold:
                     fold.settle()
-                series, index = event.series, self._index(event.time)
+                series, index = event.series, self._index(time)
                 fold = self._fold_for(series, index)
                 opens, ends = index * self.width, (index + 1) * self.width
                 if index < self._start(index):
                     opens = math.inf  # late ones are counted one by one
-            fold.pending.append(event)
+                add = fold.pending.append
+            add(event)
         if fold:
             fold.settle()
 
@@ -182,11 +185,12 @@ class TumblingWindows:
         return self._open[series]
 
     def _revisions(self) -> Iterator[Window]:
-        for (series, index), revision in sorted(self._revised.items()):
-            if revision.pending:
-                revision.pending = False
-                revision.revision += 1
-                yield self._window(series, index, revision.fold, 0, Quality.REVISED, revision.revision)
+        pending = [key for key, revision in self._revised.items() if revision.pending]
+        for series, index in sorted(pending):
+            revision = self._revised[series, index]
+            revision.pending = False
+            revision.revision += 1
+            yield self._window(series, index, revision.fold.copy(), 0, Quality.REVISED, revision.revision)
 
     def _close(self, reached: int) -> Iterator[Window]:
         assert self._frontier is not None

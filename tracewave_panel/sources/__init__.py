@@ -1,1 +1,10 @@
 """Where batches come from: one file a feed, and the parts they share."""
+
+from __future__ import annotations
+
+SOURCES = {
+    "wikimedia": "tracewave_panel.sources.wikimedia:WikimediaSource",
+    "recording": "tracewave_panel.sources.replay:RecordingSource",
+    "synthetic": "tracewave_panel.sources.synthetic:SyntheticSource",
+}
+"""Name in ``--source`` -> class."""

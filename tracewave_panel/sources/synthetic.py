@@ -30,14 +30,13 @@ from tracewave_panel.sources.synthetic_world import Columns, event_at
 
 __all__ = ["Simulation", "SyntheticSettings", "SyntheticSource", "Truth", "simulate", "write_simulation"]
 
-_READS_A_SECOND, _READS_A_BATCH = 10, 5
-_BATCHES_A_SECOND = _READS_A_SECOND // _READS_A_BATCH
+_READS_A_SECOND = 10
 _EDITS_A_READ = 400
 _WORDS = {Status.LIVE: "live", Status.CATCH_UP: "catching_up", Status.GAP: "gap"}
 
 
 class Simulation:
-    """A finite stream of batches, two a second, and what was planted in it.
+    """A finite stream of batches, ten a second as the live source has, and what was planted in it.
 
     Parameters
     ----------
@@ -61,8 +60,8 @@ class Simulation:
         planned = takewhile(lambda one: one.start < self.start + duration, _planned(settings, self.start))
         self.truth = tuple(planned)
         reading = _Connection(settings, self.start - math.ceil(warm_up), iter(self.truth)).batches()
-        self._warm_up = islice(reading, math.ceil(warm_up) * _BATCHES_A_SECOND)
-        self._recording = islice(reading, math.ceil(duration) * _BATCHES_A_SECOND)
+        self._warm_up = islice(reading, math.ceil(warm_up) * _READS_A_SECOND)
+        self._recording = islice(reading, math.ceil(duration) * _READS_A_SECOND)
 
     def warm_up(self) -> Iterator[Batch]:
         """Batches before the start."""
@@ -109,7 +108,7 @@ class SyntheticSource:
         return () if self._connection is None else tuple(self._connection.traffic.planted)
 
     async def batches(self, position: bytes = b"") -> AsyncGenerator[Batch, None]:  # noqa: ARG002 - none is ever given
-        """Iterate over two batches a second of simulated time."""
+        """Iterate over ten batches a second of simulated time."""
         start = float(math.floor(self._clock()))
         self._connection = _Connection(self._settings, start, _planned(self._settings, start))
         for batch in filter(None, self._connection.batches()):
@@ -200,20 +199,16 @@ class _Connection:
         self._down = False
 
     def batches(self) -> Iterator[Batch | None]:
-        """Give two batches a second, for ever; None while the clock knows no time yet."""
-        events: list[Event] = []
+        """Give a batch a read, for ever; None while the clock knows no time yet."""
         self.clock.connected(self._start, resumes=False)
         for reads in count(1):
             now = round(self._start + reads / _READS_A_SECOND, 3)
             while self.traffic.until < now:
                 edits = self.traffic.block()
                 self._queue.extend(zip(edits.arrived_at.tolist(), repeat(edits), count()))
-            events += self._read(now)
-            if reads % _READS_A_BATCH == 0:
-                self.clock.tick(now)
-                known = math.isfinite(self.clock.watermark)
-                yield self._batch(now, events) if known else None
-                events.clear()
+            events = self._read(now)
+            self.clock.tick(now)
+            yield self._batch(now, events) if math.isfinite(self.clock.watermark) else None
 
     def _batch(self, now: float, events: list[Event]) -> Batch:
         marks = self.clock.take_marks()

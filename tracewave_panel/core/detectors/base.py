@@ -98,16 +98,7 @@ def score_of_deviation(
     >>> score_of_deviation("zscore", 5.4).fired, round(score_of_deviation("zscore", 8.0).score, 2)
     (True, 0.82)
     """
-    p = float(stdtr(_TAIL_FREEDOM, -abs(z)) * 2.0 if two_sided else stdtr(_TAIL_FREEDOM, -z))
-    p = max(p, 1e-300)
+    p = max(float(stdtr(_TAIL_FREEDOM, -abs(z)) * 2.0 if two_sided else stdtr(_TAIL_FREEDOM, -z)), 1e-300)
     score = min(1.0, max(0.0, -math.log10(p) / 10.0))
-    return Score(
-        detector=name,
-        statistic=z if statistic is None else statistic,
-        p=p,
-        score=score,
-        fired=score >= FIRE_SCORE,
-        direction=direction,
-        expected=expected,
-        spread=spread,
-    )
+    told = z if statistic is None else statistic
+    return Score(name, told, p, score, score >= FIRE_SCORE, direction, expected, spread)

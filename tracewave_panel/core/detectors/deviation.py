@@ -69,6 +69,8 @@ class Deviation:
     def __init__(self, settings: DeviationSettings, least_variance: float = 1e-12) -> None:
         self.settings = settings
         self._least = least_variance
+        span, weight = settings.span, settings.weight
+        self._scale = 1.0 / span if span else weight / (2.0 - weight)  # of the recent mean's variance
         self.seen = 0
         self.mean = 0.0
         self.noise = 0.0  # variance of one value around the mean
@@ -82,7 +84,8 @@ class Deviation:
     @property
     def windows_left(self) -> int:
         """Windows until there is a baseline."""
-        return max(0, self.settings.warm_up - self.seen)
+        left = self.settings.warm_up - self.seen
+        return max(0, left)
 
     def z(self, value: float) -> float:
         """Deviation if `value` came next; 0 while there is no baseline."""
@@ -118,9 +121,8 @@ class Deviation:
         if self.seen == 1:
             self._smooth = value
         if not self.windows_left:
-            span, weight = self.settings.span, self.settings.weight
             self.noise = max(self._squares / (self.seen - 1), self._least)
-            self._variance = self.noise / span if span else self.noise * weight / (2.0 - weight)
+            self._variance = self.noise * self._scale
 
     def _learn_difference(self, difference: float) -> None:
         settings = self.settings
@@ -131,9 +133,7 @@ class Deviation:
             if self._held > settings.patience:
                 self._accept()
             return
-        span, weight = settings.span, settings.weight
-        scale = 1.0 / span if span else weight / (2.0 - weight)
-        self._variance = _toward(self._variance, difference, self._least * scale)
+        self._variance = _toward(self._variance, difference, self._least * self._scale)
         old = self._recent[-settings.gap] - self.mean
         self.noise = _toward(self.noise, old, self._least)
         clip = _CLIP * math.sqrt(self.noise)
@@ -163,6 +163,5 @@ class Deviation:
 
 
 def _toward(variance: float, difference: float, least: float) -> float:
-    clip = _CLIP * math.sqrt(variance)
-    clipped = min(max(difference, -clip), clip)
-    return max(least, variance + (clipped * clipped * _CLIPPED_VARIANCE - variance) / _VARIANCE_MEMORY)
+    square = min(difference * difference, _CLIP * _CLIP * variance) * _CLIPPED_VARIANCE
+    return max(least, variance + (square - variance) / _VARIANCE_MEMORY)

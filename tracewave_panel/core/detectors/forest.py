@@ -12,7 +12,6 @@ Source: Tan, Ting and Liu, "Fast anomaly detection for streaming data", IJCAI 20
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -42,15 +41,15 @@ class Forest:
         self.low: Floats = np.full(columns, np.inf)
         self.high: Floats = np.full(columns, -np.inf)
 
-    def score(self, row: Sequence[float]) -> float:
+    def score(self, row: Floats) -> float:
         """How thinly populated the place of a row is, from 0 to 1; 0 before the first full window."""
         if self.seen < self.window:
             return 0.0
-        return float(_score(np.array(row), self.low, self.high, self._feature, self._cut, self.reference, self.window))
+        return float(_score(row, self.low, self.high, self._feature, self._cut, self.reference, self.window))
 
-    def learn(self, row: Sequence[float]) -> None:
+    def learn(self, row: Floats) -> None:
         """Take in a row."""
-        _learn(np.array(row), self.low, self.high, self._feature, self._cut, self.latest)
+        _learn(row, self.low, self.high, self._feature, self._cut, self.latest)
         self.seen += 1
         if self.seen % self.window == 0:
             self.reference, self.latest = self.latest, self.reference

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from tracewave_panel.core.detectors.base import DetectorState, abstain, score_of_deviation
 from tracewave_panel.core.detectors.deviation import Deviation, DeviationSettings
@@ -78,9 +79,9 @@ class HalfSpaceTrees:
         )
         self._walked: tuple[Window | None, float] = (None, 0.0)
 
-    def _row(self, window: Window) -> list[float]:
+    def _row(self, window: Window) -> NDArray[np.float64]:
         values = window.features
-        return [values[index] for index in self._order]
+        return np.array([values[index] for index in self._order])
 
     def score_one(self, window: Window) -> Score:
         """Judge a window against what was learned before it."""

@@ -1,0 +1,213 @@
+"""Every source keeps the promises of its port; the check finds sources that do not."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import pkgutil
+from contextlib import asynccontextmanager
+from functools import partial
+
+import msgspec
+import pytest
+from servers.eventstreams import EventStreamsServer, Log, at_rate, invent_changes
+
+from tracewave_panel.model import Mark, Quality
+from tracewave_panel.ports import FeedState
+from tracewave_panel.sources import SOURCES
+from tracewave_panel.sources.synthetic import SyntheticSettings, SyntheticSource, simulate, write_simulation
+from tracewave_panel.sources.synthetic_incidents import Incident
+from tracewave_panel.sources.wikimedia import WikimediaSettings
+from tracewave_panel.testing import check_source
+
+START = 1_767_225_600.0
+EVENTFUL = SyntheticSettings(speed=100.0, incidents=(Incident("reconnect_backlog", 5, length=5),))
+ENTRIES = [
+    ("wikimedia", "streaming"),
+    ("wikimedia", "through disconnects"),
+    ("recording", "at its pace"),
+    ("recording", "as fast as possible"),
+    ("recording", "round and round"),
+    ("synthetic", "eventful"),
+]
+
+
+@asynccontextmanager
+async def wikimedia(source, how):
+    plan = [(number, "cut") for number in range(100, 9000, 150)] if how == "through disconnects" else []
+    log = Log(invent_changes(10_000), at_rate(10_000, 500.0), canary_every=0.2)
+    async with EventStreamsServer(log, plan=plan, redeliver=20) as server:
+        settings = WikimediaSettings(server.url, batch_interval=0.02, retry_base=0.02, retry_cap=0.05)
+        yield partial(source, settings)
+
+
+@asynccontextmanager
+async def recording(source, how, folder):
+    path = folder / "edits.jsonl.gz"
+    write_simulation(path, simulate(EVENTFUL, START, 30))
+    ways = {
+        "at its pace": {"speed": 100.0},
+        "as fast as possible": {"speed": None},
+        "round and round": {"speed": 500.0, "loop": True, "rebase_to": START + 1e6},
+    }
+    yield partial(source, path, **ways[how])
+
+
+@asynccontextmanager
+async def synthetic(source):
+    yield lambda: source(EVENTFUL, clock=lambda: START)
+
+
+@pytest.mark.parametrize(("name", "how"), ENTRIES)
+async def test_every_source_keeps_its_promises(name, how, tmp_path):
+    source = pkgutil.resolve_name(SOURCES[name])
+    made = {
+        "wikimedia": partial(wikimedia, how=how),
+        "recording": partial(recording, how=how, folder=tmp_path),
+        "synthetic": synthetic,
+    }
+    batches = 100 if how == "round and round" else 25
+    async with made[name](source) as make_source:
+        await check_source(make_source, resumes=name == "wikimedia", batches=batches)
+
+
+def test_no_source_is_left_out():
+    assert {name for name, _ in ENTRIES} == set(SOURCES)
+
+
+replaced = msgspec.structs.replace
+
+
+def with_first_event(batch, **fields):
+    first, *others = batch.events
+    return replaced(batch, events=(replaced(first, **fields), *others))
+
+
+SPOILED = {
+    "watermark goes back": lambda batch: replaced(batch, watermark=START - 100.0),
+    "watermark is nan": lambda batch: replaced(batch, watermark=math.nan),
+    "arrived_at goes back": lambda batch: replaced(batch, arrived_at=START - 100.0),
+    "after its batch": lambda batch: replaced(batch, arrived_at=batch.arrived_at - 0.49),
+    "number of dimensions": lambda batch: with_first_event(batch, dimensions=("en.wikipedia.org",)),
+    "number of measures": lambda batch: with_first_event(batch, measures=()),
+    "the time of .* is inf": lambda batch: with_first_event(batch, time=math.inf),
+    "arrival of .* goes back": lambda batch: with_first_event(batch, arrived_at=START - 100.0),
+    "handed over twice": lambda batch: with_first_event(batch, id=batch.events[1].id),
+    "is no Event": lambda batch: replaced(batch, events=("edit",)),
+    "is no Batch": lambda batch: batch.events,
+    "not bytes": lambda batch: replaced(batch, position="3"),
+    "has passed its end": lambda batch: replaced(batch, marks=(Mark(START - 9.0, START - 8.0, Quality.GAP),)),
+    "no stretch of time": lambda batch: replaced(batch, marks=(Mark(START + 9.0, START + 8.0, Quality.GAP),)),
+    "neither partial nor gap": lambda batch: replaced(batch, marks=(Mark(START, START + 99.0, Quality.OK),)),
+}
+
+
+class Sound(SyntheticSource):
+    """What the broken ones are made from: 100 s of simulated edits in a second."""
+
+    def __init__(self):
+        super().__init__(EVENTFUL, clock=lambda: START)
+
+
+@pytest.mark.parametrize(("words", "spoil"), SPOILED.items(), ids=SPOILED.keys())
+async def test_check_finds_a_batch_that_breaks_a_promise(words, spoil):
+    class Spoiled(Sound):
+        async def batches(self, position=b""):
+            number = 0
+            async for batch in super().batches(position):
+                number += 1
+                yield spoil(batch) if number == 9 else batch
+
+    with pytest.raises(AssertionError, match=words):
+        await check_source(Spoiled, resumes=False)
+
+
+class NeverStops(Sound):
+    async def stop(self):
+        pass
+
+
+class GoesOnForAWhile(Sound):
+    stopped = False
+
+    async def stop(self):
+        self.stopped = True
+
+    async def batches(self, position=b""):
+        left = 3
+        async for batch in super().batches(position):
+            yield batch
+            left -= self.stopped
+            if not left:
+                return
+
+
+class ClosesSlowly(Sound):
+    async def batches(self, position=b""):
+        try:
+            async for batch in super().batches(position):
+                yield batch
+        finally:
+            await asyncio.sleep(1.5)
+
+
+class LeavesItsReader(Sound):
+    async def batches(self, position=b""):
+        self.reader = asyncio.create_task(asyncio.sleep(3), name="reader")
+        async for batch in super().batches(position):
+            yield batch
+
+
+class BeginsAnew(Sound):
+    async def batches(self, position=b""):
+        async for batch in super().batches():
+            yield replaced(batch, position=b"somewhere")
+
+
+class ForgetsACounter(Sound):
+    def status(self):
+        told = super().status()
+        return replaced(told, counters={"events": told.counters["events"]})
+
+
+class CountsNothing(Sound):
+    def status(self):
+        told = super().status()
+        return replaced(told, counters=dict.fromkeys(told.counters, 0))
+
+
+class CountsBack(Sound):
+    def status(self):
+        told = super().status()
+        return replaced(told, counters=told.counters | {"skipped": 1000 - told.counters["events"]})
+
+
+class HasAWordOfItsOwn(Sound):
+    def status(self):
+        return replaced(super().status(), state=FeedState("wonderful"))
+
+
+@pytest.mark.parametrize(
+    ("broken", "resumes", "words"),
+    [
+        (NeverStops, False, "end of the iteration after stop.. takes over 1 s"),
+        (GoesOnForAWhile, False, "after stop.. there came 2 batches"),
+        (ClosesSlowly, False, "takes over 1 s"),
+        (LeavesItsReader, False, "leaves tasks that still run after 1 s: reader"),
+        (Sound, True, "carries no position"),
+        (BeginsAnew, True, "goes back"),
+        (ForgetsACounter, False, "has no counter undecodable"),
+        (CountsNothing, False, "status.. counts 0"),
+        (CountsBack, False, "counter skipped went from 1000 back"),
+        (HasAWordOfItsOwn, False, "wonderful"),
+    ],
+)
+async def test_check_finds_a_source_that_breaks_a_promise(broken, resumes, words):
+    with pytest.raises(AssertionError, match=words):
+        await check_source(broken, resumes=resumes)
+
+
+async def test_check_says_when_the_feed_brings_too_little(tmp_path):
+    async with recording(pkgutil.resolve_name(SOURCES["recording"]), "as fast as possible", tmp_path) as make_source:
+        with pytest.raises(AssertionError, match="of 1000 batches came"):
+            await check_source(make_source, resumes=False, batches=1000)
