@@ -3,7 +3,8 @@
     python benchmarks/speed.py [RECORDING ...] [--rounds 5]
 
 The three take turns on each file. Figures and ratios are of each one's least disturbed round, as timeit advises; the
-spread over the rounds is shown beside them. Time is taken from the first byte read to the last finding; imports and the planting of the trees are not in it.
+medians and the most are shown beside them. Time is taken from the first byte read to the last finding; imports and the
+planting of the trees are not in it.
 
 Without a file, recordings of the synthetic feed are made at several rates, about 54,000 events each, with ids and links
 as long as those of the live feed, which the simulation leaves out since its pages exist nowhere: so a line costs what a

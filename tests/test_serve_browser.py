@@ -32,7 +32,7 @@ def test_fresh_server_shows_moving_data_and_a_card_within_a_minute_and_asks_noth
         began = time.monotonic()
         page, seen = open_page(browser, address)
         until(lambda: "SIMULATED" in words_of(page), 25)
-        assert "cannot be reached" in page.locator("#banner").inner_text()
+        assert "bundled simulation, not the live feed" in page.locator("#banner").inner_text()
         page.wait_for_function("() => window.tracewave.row !== null", timeout=20_000)
         first = page.evaluate("() => window.tracewave.row.end")
         page.wait_for_function(f"() => window.tracewave.row.end >= {first} + 3", timeout=20_000)

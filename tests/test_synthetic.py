@@ -17,9 +17,9 @@ from tracewave_panel.errors import ConfigError
 from tracewave_panel.feeds import WIKIMEDIA
 from tracewave_panel.model import Origin, Quality, Status
 from tracewave_panel.ports import Source
-from tracewave_panel.sources.bundled import BUNDLED_START, bundled_simulation, write_bundled
+from tracewave_panel.sources.bundled import BUNDLED_NAME, BUNDLED_START, bundled_simulation
 from tracewave_panel.sources.recording import read_recording
-from tracewave_panel.sources.synthetic import SyntheticSettings, SyntheticSource, Truth, simulate
+from tracewave_panel.sources.synthetic import SyntheticSettings, SyntheticSource, Truth, simulate, write_simulation
 from tracewave_panel.sources.synthetic_incidents import FAULTS, KINDS, Incident, default_schedule
 from tracewave_panel.sources.synthetic_traffic import Traffic
 
@@ -63,7 +63,7 @@ def test_the_warm_up_is_the_same_stream_without_incidents():
     split, whole = (simulate(settings, START, 400, warm_up=120) for _ in range(2))
     warm_up, recording = list(split.warm_up()), list(split.recording())
     assert warm_up[-1].arrived_at == START
-    assert recording[0].arrived_at == START + 0.5
+    assert recording[0].arrived_at == pytest.approx(START + 0.1)
     assert recording[-1].arrived_at == START + 400
     assert list(whole.recording()) == recording
     assert [one.start for one in split.truth] == [START + 300]
@@ -250,7 +250,8 @@ async def test_stopping_the_source_is_quick():
 
 
 def test_the_bundled_recording(tmp_path):
-    path, truth_path = write_bundled(tmp_path)
+    path = tmp_path / BUNDLED_NAME
+    truth_path = write_simulation(path, bundled_simulation())
     assert path.stat().st_size < 5_000_000
     header, reader = read_recording(path)
     batches = list(reader)

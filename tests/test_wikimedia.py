@@ -498,7 +498,7 @@ async def test_the_iterator_ends_and_releases_the_connection_within_a_second(con
             await asyncio.wait({consumer})
             assert consumer.cancelled() == (how == "cancel")
         assert time.monotonic() - began < 1.0
-        assert bool(got[-1].position) == (how == "stop")
+        assert bool(got[-1].position) == (how == "stop") or len(got) == 1  # the first batch has one as well
         assert source.status().state.word == "ended"
         await nothing_left(server)
 

@@ -287,4 +287,3 @@ def simulate(
 
     seconds = None if minutes is None else minutes * 60.0
     click.echo(make_simulation(_settings(config, assignments), out, seconds=seconds, overwrite=overwrite))
-

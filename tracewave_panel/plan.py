@@ -24,6 +24,7 @@ __all__ = ["BUNDLED", "Plan", "Planner"]
 _INSTALLED = Path(__file__).parent / "recordings" / BUNDLED_NAME
 BUNDLED = _INSTALLED if _INSTALLED.is_file() else Path(__file__).parents[1] / "recordings" / BUNDLED_NAME
 PROBE_SECONDS = 4.0
+RETRY_SECONDS = 20.0
 logger = logging.getLogger(__name__)
 
 
@@ -108,7 +109,7 @@ class Planner:
                 logger.warning("cannot fall back to %s: %s", path, error)
                 continue
             what = "the bundled simulation" if path == BUNDLED else "the newest real recording"
-            note = f"The live feed cannot be reached ({reason}). Showing {what} and trying again."
+            note = f"This is {what}, not the live feed, which is tried again every {RETRY_SECONDS:g} s: {reason}"
             return msgspec.structs.replace(plan, fallback=True, note=note)
         raise FeedError(f"the live feed cannot be reached ({reason}), and there is no recording to show instead")
 

@@ -24,7 +24,7 @@ from tracewave_panel.errors import StateError, StoreError, TracewaveError
 from tracewave_panel.feeds import WIKIMEDIA, Feed
 from tracewave_panel.model import Batch, Findings, Origin
 from tracewave_panel.pipeline import Pipeline
-from tracewave_panel.plan import Plan, Planner
+from tracewave_panel.plan import RETRY_SECONDS, Plan, Planner
 from tracewave_panel.ports import FeedState, SavedState, SourceStatus
 from tracewave_panel.recorder import live_header
 from tracewave_panel.sources.rolling_recording import RollingRecording
@@ -33,7 +33,6 @@ from tracewave_panel.stores.ring import RingStore
 
 __all__ = ["Runtime", "shared_runtime"]
 
-_RETRY_LIVE = 20.0
 logger = logging.getLogger(__name__)
 
 
@@ -190,7 +189,7 @@ class Runtime:
         """End the source when told to stop, or when the live feed answers after all."""
         while not self._stopping.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), _RETRY_LIVE if plan.fallback else None)
+                await asyncio.wait_for(self._stopping.wait(), RETRY_SECONDS if plan.fallback else None)
                 break
             if await self._planner.unreachable() is None:
                 logger.info("the live feed answers; going over to it")

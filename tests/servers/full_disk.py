@@ -40,4 +40,5 @@ def main(path: Path, limit: int) -> None:
     print(json.dumps(report))
 
 
-main(Path(sys.argv[1]), int(sys.argv[2]))
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))

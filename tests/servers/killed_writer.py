@@ -61,4 +61,5 @@ def main(path: Path) -> None:
         print("dead", os.waitstatus_to_exitcode(status), flush=True)
 
 
-main(Path(sys.argv[1]))
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

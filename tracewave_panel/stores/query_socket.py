@@ -110,7 +110,8 @@ class QuerySocket:
             except OSError:
                 time.sleep(_POLL)  # out of file descriptors, most likely: some will be free again
                 continue
-            if not self._places.acquire(blocking=False):
+            # a client that asks again may be back before the thread of its last question has let go
+            if not self._places.acquire(timeout=_POLL):
                 self._refuse(client)
                 continue
             thread = Thread(target=self._serve, args=(client,), name="tracewave-query")

@@ -35,8 +35,10 @@
 
   tw.first = () => column("start")[0];
   tw.recent = (name) => Array.from(column(name)).slice(-300);
-  tw.median = (name) => {
-    const values = Array.from(column(name)).filter(Number.isFinite).sort((a, b) => a - b);
+  // Of the windows in which no detector fired; a surge is not what is usual.
+  tw.usual = (name) => {
+    const fired = column("fired");
+    const values = Array.from(column(name)).filter((value, place) => Number.isFinite(value) && !(fired[place] > 0)).sort((a, b) => a - b);
     return values[values.length >> 1];
   };
 

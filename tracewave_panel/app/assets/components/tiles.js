@@ -1,4 +1,4 @@
-// "Usual" is the median of the quarter of an hour on the page: it is told by the page's own table.
+// "Usual" is the median of the calm windows of the quarter of an hour on the page: it is told by the page's own table.
 export function render({model, el}) {
   const tw = window.tracewave;
   const {element} = tw;
@@ -29,7 +29,7 @@ export function render({model, el}) {
       const shown = tile.share ? 100 * now[place] : now[place];
       const digits = Number.isFinite(shown) ? (tile.whole ? Math.round(shown).toLocaleString("en") : tw.figure(shown)) : "–";
       value.replaceChildren(digits, element("small", "", tile.unit));
-      const median = tw.median(`feature_${tile.feature}`);
+      const median = tw.usual(`feature_${tile.feature}`);
       if (!Number.isFinite(median) || !Number.isFinite(shown)) return usual.replaceChildren("no figure for this window");
       const base = tile.share ? 100 * median : median;
       const text = tile.share ? `${base.toFixed(0)} %` : tile.whole ? Math.round(base).toLocaleString("en") : tw.figure(base);
