@@ -38,7 +38,7 @@ serve: setup ## Run the dashboard at http://127.0.0.1:5006 (ARGS="--source synth
 	@$(BIN)/tracewave serve $(ARGS)
 
 test: setup-test ## Run the tests (ARGS="tests/test_windows.py")
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
 
 test-slow: setup-test ## Run the tests that take longer
 	@$(BIN)/python -m pytest -m slow $(ARGS)

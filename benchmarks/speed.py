@@ -34,7 +34,7 @@ from tracewave_panel.model import Batch, Event, Origin
 from tracewave_panel.pipeline import Pipeline
 from tracewave_panel.playback import replay
 from tracewave_panel.sources.bundled import BUNDLED_START
-from tracewave_panel.sources.recording import RecordingHeader, RecordingWriter
+from tracewave_panel.sources.recording import RecordingHeader, RecordingWriter, state_beside
 from tracewave_panel.sources.synthetic import SyntheticSettings, simulate
 
 RESULTS = Path(__file__).parent / "results"
@@ -62,7 +62,7 @@ def write_live_shaped(path: Path, rate: float) -> Path:
     pipeline = Pipeline(WIKIMEDIA, Settings().pipeline(), {})
     for batch in simulation.warm_up():
         pipeline.emit(batch)
-    state_of(path).write_bytes(pipeline.snapshot())
+    state_beside(path).write_bytes(pipeline.snapshot())
     pipeline.close()
     header = RecordingHeader(feed=WIKIMEDIA.name, origin=Origin.SIMULATED, started_at=BUNDLED_START)
     number = 0
@@ -72,10 +72,6 @@ def write_live_shaped(path: Path, rate: float) -> Path:
             number += len(events)
             writer.write(msgspec.structs.replace(batch, events=events))
     return path
-
-
-def state_of(path: Path) -> Path:
-    return path.with_name(path.name.removesuffix(".jsonl.gz") + ".state")
 
 
 def bare(path: Path) -> tuple[float, int]:
@@ -91,8 +87,7 @@ def bare(path: Path) -> tuple[float, int]:
 
 def tracewave(path: Path) -> tuple[float, int]:
     """The whole replay, from the warm State beside the recording if there is one."""
-    state = state_of(path)
-    summary = replay(path, Settings().pipeline(), state.read_bytes() if state.is_file() else None)
+    summary = replay(path, Settings().pipeline())
     return summary.cpu_s, summary.events
 
 

@@ -10,6 +10,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tracewave_panel.config import Settings
+from tracewave_panel.feeds import WIKIMEDIA
+from tracewave_panel.model import Window
+from tracewave_panel.pipeline import Pipeline
+from tracewave_panel.plan import BUNDLED
+from tracewave_panel.sources.recording import state_beside
+
 ROOT = Path(__file__).parents[1]
 CONDA_NAMES = {"python-duckdb": "duckdb"}
 
@@ -82,7 +89,9 @@ def test_no_tracked_file_is_large():
             assert path.stat().st_size < 5_000_000, path
 
 
-def test_every_make_command_of_the_readme_exists():
-    made = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = set(re.findall(r"\bmake ([a-z-]+)\b", (ROOT / "README.md").read_text()))
-    assert named <= made, named - made
+def test_bundled_state_can_be_restored_and_its_detectors_are_warm():
+    pipeline = Pipeline(WIKIMEDIA, Settings().pipeline(), {})
+    pipeline.restore(state_beside(BUNDLED).read_bytes(), learned_only=True)
+    quiet = Window("edits", 0.0, 1.0, 0, (0.0,) * len(WIKIMEDIA.features), ({},) * len(WIKIMEDIA.dimensions))
+    (analysis,) = pipeline._analyzer.analyze(quiet)
+    assert [score.warm for score in analysis.scores] == [True, True, True]

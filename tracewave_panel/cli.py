@@ -140,18 +140,25 @@ def serve(
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--speed", type=_Speed(), default="1", show_default=True, help="A factor, or max.")
 @click.option("--loop", is_flag=True, help="Begin again when it ends.")
+@click.option("--cold", is_flag=True, help="Do not start from the State beside the recording.")
 @click.option("--json", "as_json", is_flag=True, help="Print one object at the end.")
 @_with_settings
 def replay(
-    path: Path, speed: float | None, loop: bool, as_json: bool, config: Path | None, assignments: tuple[str, ...]
+    path: Path,
+    speed: float | None,
+    loop: bool,
+    cold: bool,
+    as_json: bool,
+    config: Path | None,
+    assignments: tuple[str, ...],
 ) -> None:
     """Run a recording through the pipeline and tell its anomalies."""
     settings = _settings(config, assignments).pipeline()
     if as_json and speed is None and not loop:
-        summary = playback.replay(path, settings)
+        summary = playback.replay(path, settings, cold=cold)
     else:
         tell = None if as_json else _tell_anomalies
-        work = playback.replay_paced(path, settings, speed=speed, loop=loop, tell=tell)
+        work = playback.replay_paced(path, settings, speed=speed, loop=loop, cold=cold, tell=tell)
         summary = asyncio.run(_interruptible(work))
     click.echo(to_json(summary).decode() if as_json else _in_words(summary))
 

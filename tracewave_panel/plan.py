@@ -15,6 +15,7 @@ from tracewave_panel.model import Origin
 from tracewave_panel.ports import Source
 from tracewave_panel.sources import wikimedia
 from tracewave_panel.sources.bundled import BUNDLED_NAME
+from tracewave_panel.sources.recording import read_recording, state_beside
 from tracewave_panel.sources.replay import RecordingSource
 from tracewave_panel.sources.rolling_recording import newest
 from tracewave_panel.sources.synthetic import SyntheticSource
@@ -68,7 +69,9 @@ class Planner:
     Raises
     ------
     ConfigError
-        When `spec` is none of these.
+        When `spec` is none of these, or names a file that cannot be opened.
+    RecordingError
+        When it names a file that is no recording.
     """
 
     def __init__(self, settings: Settings, spec: str, *, speed: float | None = 1.0, data: Path | None = None) -> None:
@@ -80,6 +83,8 @@ class Planner:
             self._path
         ):
             raise ConfigError(f"--source {spec}: choose auto, wikimedia, synthetic or recording:PATH")
+        if self._path:
+            read_recording(self._path)  # a file that is no recording is said before anything starts
 
     async def choose(self) -> Plan:
         """Decide what to run now; may take some seconds to try the live feed."""
@@ -121,5 +126,5 @@ class Planner:
 
 
 def _state_of(recording: Path) -> Path | None:
-    state = recording.with_name(recording.name.removesuffix(".jsonl.gz") + ".state")
+    state = state_beside(recording)
     return state if state.is_file() else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -15,12 +16,14 @@ import msgspec
 
 from tracewave_panel.codec import Digest
 from tracewave_panel.core.windows import window_index
-from tracewave_panel.errors import RecordingError
+from tracewave_panel.errors import RecordingError, StateError
 from tracewave_panel.feeds import FEEDS
 from tracewave_panel.model import Anomaly, Batch, Findings
 from tracewave_panel.pipeline import Pipeline, PipelineSettings
-from tracewave_panel.sources.recording import read_recording
+from tracewave_panel.sources.recording import read_recording, state_beside
 from tracewave_panel.sources.replay import RecordingSource
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["Summary", "Tally", "joined", "replay", "replay_paced"]
 
@@ -77,13 +80,13 @@ class Tally:
             self.anomalies[anomaly.id] = anomaly
 
 
-def replay(path: Path, settings: PipelineSettings, state: bytes | None = None) -> Summary:
+def replay(path: Path, settings: PipelineSettings, *, cold: bool = False) -> Summary:
     """Run a recording through a pipeline of its own, as fast as it goes.
 
     Parameters
     ----------
-    state
-        A saved State whose detectors the pipeline starts with.
+    cold
+        Start with detectors that know nothing, even if a State lies beside the recording.
 
     Raises
     ------
@@ -92,7 +95,7 @@ def replay(path: Path, settings: PipelineSettings, state: bytes | None = None) -
     """
     tally = Tally()
     header, reader = read_recording(path)
-    pipeline = _pipeline(path, header.feed, settings, {"tally": tally}, state)
+    pipeline = _pipeline(path, header.feed, settings, {"tally": tally}, cold=cold)
     began = time.process_time(), time.perf_counter()
     batch: Batch | None = None
     with _rare_collection():
@@ -119,14 +122,14 @@ def _rare_collection() -> Iterator[None]:
 def joined(batches: Iterable[Batch], width: float) -> Iterator[Batch]:
     """Join batches between which the watermark closes no window: what the graph makes of them is the same."""
     waiting: list[Batch] = []
-    reached = 0
+    reached: int | None = None
     for batch in batches:
+        waiting.append(batch)
         index = window_index(batch.watermark, width)
-        if waiting and index != reached:
+        if index != reached:
             yield _join(waiting)
             waiting = []
-        waiting.append(batch)
-        reached = index
+            reached = index
     if waiting:
         yield _join(waiting)
 
@@ -153,13 +156,14 @@ async def replay_paced(
     *,
     speed: float | None,
     loop: bool = False,
+    cold: bool = False,
     tell: Callable[[Findings], None] | None = None,
 ) -> Summary:
     """Run a recording through a pipeline at `speed` times its own pace, telling each Findings to `tell`."""
     tally = Tally()
     source = RecordingSource(path, speed=speed, loop=loop, step=settings.width)
     header, _ = read_recording(path)
-    pipeline = _pipeline(path, header.feed, settings, {"tally": tally} | ({"tell": tell} if tell else {}), None)
+    pipeline = _pipeline(path, header.feed, settings, {"tally": tally} | ({"tell": tell} if tell else {}), cold=cold)
     began = time.process_time(), time.perf_counter()
     last: Batch | None = None
     try:
@@ -180,13 +184,18 @@ def _pipeline(
     feed: str,
     settings: PipelineSettings,
     sinks: dict[str, Callable[[Findings], None]],
-    state: bytes | None,
+    *,
+    cold: bool,
 ) -> Pipeline:
     if feed not in FEEDS:
         raise RecordingError(f"{path} is a recording of {feed!r}, a feed this version does not know")
     pipeline = Pipeline(FEEDS[feed], settings, sinks)
-    if state is not None:
-        pipeline.restore(state, learned_only=True)
+    state = state_beside(path)
+    if state.is_file() and not cold:
+        try:
+            pipeline.restore(state.read_bytes(), learned_only=True)
+        except StateError as error:
+            logger.warning("%s: %s", state, error)
     return pipeline
 
 

@@ -14,7 +14,7 @@ from tracewave_panel.feeds import WIKIMEDIA
 from tracewave_panel.model import Origin, Status
 from tracewave_panel.pipeline import Pipeline
 from tracewave_panel.sources.bundled import BUNDLED_START, bundled_simulation
-from tracewave_panel.sources.recording import RecordingHeader, RecordingWriter
+from tracewave_panel.sources.recording import RecordingHeader, RecordingWriter, state_beside
 from tracewave_panel.sources.synthetic import simulate, write_simulation
 from tracewave_panel.sources.wikimedia import WikimediaSettings, WikimediaSource
 
@@ -101,7 +101,7 @@ def make_simulation(settings: Settings, out: Path, *, seconds: float | None, ove
     for batch in simulation.warm_up():
         pipeline.emit(batch)
     truth = write_simulation(out, simulation)
-    state = out.with_name(out.name.removesuffix(".jsonl.gz") + ".state")
+    state = state_beside(out)
     try:
         state.write_bytes(pipeline.snapshot())
     except OSError as error:

@@ -190,7 +190,8 @@ class Analyzer:
 
 
 def _band(scores: Sequence[Score]) -> Score | None:
-    """The score whose expectation is shown: the first, or the one that fired hardest, whose baseline stands still."""
-    expecting = [score for score in scores if score.expected is not None]
-    fired = [score for score in expecting if score.fired]
-    return max(fired, key=lambda score: score.score) if fired else next(iter(expecting), None)
+    """The score whose expectation is shown: the last, which by default is the control chart's.
+
+    Its baseline learns late and stands still while it fires, so an incident moves it least.
+    """
+    return next((score for score in reversed(scores) if score.expected is not None), None)

@@ -23,7 +23,16 @@ from tracewave_panel.errors import ConfigError, RecordingError, StoreError
 from tracewave_panel.model import Batch, Mark, Origin, Quality
 from tracewave_panel.sources.packed_lines import PackedLines
 
-__all__ = ["FORMAT", "VERSION", "RecordingHeader", "RecordingReader", "RecordingWriter", "read_recording", "seam"]
+__all__ = [
+    "FORMAT",
+    "VERSION",
+    "RecordingHeader",
+    "RecordingReader",
+    "RecordingWriter",
+    "read_recording",
+    "seam",
+    "state_beside",
+]
 
 FORMAT = "tracewave-recording"
 VERSION = 1
@@ -233,6 +242,11 @@ def read_recording(path: Path | str) -> tuple[RecordingHeader, RecordingReader]:
     """Header and batches of a recording; errors and damage as :class:`RecordingReader` has them."""
     reader = RecordingReader(path)
     return reader.header, reader
+
+
+def state_beside(path: Path) -> Path:
+    """Where the State lies that a recording may come with: detectors that have seen the time before it."""
+    return path.with_name(path.name.removesuffix(".jsonl.gz") + ".state")
 
 
 def seam(last: Batch, following: Batch) -> tuple[Mark, ...]:
