@@ -69,7 +69,7 @@ class Planner:
     Raises
     ------
     ConfigError
-        When `spec` is none of these, or names a file that cannot be opened.
+        When `spec` is none of these or names a file that cannot be opened, or the feed's settings cannot be used.
     RecordingError
         When it names a file that is no recording.
     """
@@ -83,8 +83,11 @@ class Planner:
             self._path
         ):
             raise ConfigError(f"--source {spec}: choose auto, wikimedia, synthetic or recording:PATH")
+        # a file that is no recording, a setting that cannot be used: said before anything starts
         if self._path:
-            read_recording(self._path)  # a file that is no recording is said before anything starts
+            read_recording(self._path)
+        elif self._name != "synthetic":
+            self._live()
 
     async def choose(self) -> Plan:
         """Decide what to run now; may take some seconds to try the live feed."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import threading
 import time
 from collections.abc import Coroutine
@@ -19,7 +18,7 @@ from typing import Any
 import msgspec
 
 from tracewave_panel.buses.memory import MemoryBus
-from tracewave_panel.config import Settings, load_settings
+from tracewave_panel.config import Settings
 from tracewave_panel.errors import StateError, StoreError, TracewaveError
 from tracewave_panel.feeds import WIKIMEDIA, Feed
 from tracewave_panel.model import Batch, Findings, Origin
@@ -31,7 +30,7 @@ from tracewave_panel.sources.rolling_recording import RollingRecording
 from tracewave_panel.stores.open_history import OpenHistory, open_history
 from tracewave_panel.stores.ring import RingStore
 
-__all__ = ["Runtime", "shared_runtime"]
+__all__ = ["Runtime"]
 
 logger = logging.getLogger(__name__)
 
@@ -276,32 +275,3 @@ class Runtime:
         if self._pipeline:
             totals.update({f"{name}_failures": count for name, count in self._pipeline.failures.items()})
         return totals
-
-
-_shared_lock = threading.Lock()
-_shared: Runtime | None = None
-
-
-def shared_runtime() -> Runtime:
-    """The one runtime of this process, made and started when first asked for.
-
-    For ``panel serve``, which runs its script once a session. Settings come from
-    ``tracewave.toml`` and the environment, the source from ``TRACEWAVE_SOURCE`` (``auto``), the
-    data folder from ``TRACEWAVE_DATA`` (``data``).
-    """
-    global _shared  # noqa: PLW0603 (a process has one pipeline, whoever asks first makes it)
-    with _shared_lock:
-        if _shared is None:
-            settings = load_settings(None, os.environ)
-            data = Path(os.environ.get("TRACEWAVE_DATA", "data"))
-            planner = Planner(settings, os.environ.get("TRACEWAVE_SOURCE", "auto"), data=data)
-            _shared = Runtime(settings, planner, data=data)
-            _shared.start()
-            threading.Thread(target=_stop_at_exit, args=(_shared,), name="tracewave-exit").start()
-        return _shared
-
-
-def _stop_at_exit(runtime: Runtime) -> None:
-    """Wait for the main thread's end, then commit: the store's writer is joined, never cut off."""
-    threading.main_thread().join()
-    runtime.stop()

@@ -4,7 +4,7 @@ import panel as pn
 
 from tracewave_panel.app.dashboard import build_page
 from tracewave_panel.app.state import Console
-from tracewave_panel.runtime import shared_runtime
+from tracewave_panel.shared import shared_runtime
 
 if pn.state.served:
     runtime = shared_runtime()
