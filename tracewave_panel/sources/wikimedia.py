@@ -110,7 +110,7 @@ class WikimediaSource:
         self._intake = self._new_intake(b"")
         self._connections = 0
         self._connected = False
-        self._caught_up_at = -math.inf
+        self._behind_at = -math.inf
         self._ended = False
         self._stopping = False
         self._wake = asyncio.Event()
@@ -255,21 +255,16 @@ class WikimediaSource:
         elif self._connected:
             word = _WORDS[clock.status]
             note = "connected, but no events come" if clock.status is Status.GAP else ""
-            if word == "live" and self._state.word in {"reconnecting", "gap", "catching_up"} and self._behind():
-                word = "catching_up"
+            if word == "catching_up" or self._state.word in {"reconnecting", "gap"}:
+                self._behind_at = self._clock()
+            if word == "live" and self._clock() - self._behind_at < _READABLE:
+                word = "catching_up"  # held long enough to be read
         elif self._connections:
             word = "gap" if clock.status is Status.GAP else "reconnecting"
         else:
             word = "connecting"
         if (word, note) != (self._state.word, self._state.note):
             self._state = FeedState(word, note, self._clock())
-
-    def _behind(self) -> bool:
-        """Whether the feed was behind a moment ago: a word is held long enough to be read."""
-        now = self._clock()
-        if self._state.word != "catching_up":
-            self._caught_up_at = now
-        return now - self._caught_up_at < _READABLE
 
 
 async def probe(settings: WikimediaSettings, timeout: float = 10.0) -> str | None:  # noqa: ASYNC109 - one limit for all
