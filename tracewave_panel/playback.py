@@ -174,7 +174,7 @@ async def replay_paced(
         pass  # told to stop: what was seen is summed up
     if last is not None:
         pipeline.flush(last)
-    summary = _summary(path, header.origin.value, tally, began, None)
+    summary = _summary(path, header.origin.value, tally, began, source.damage)
     pipeline.close()
     return summary
 

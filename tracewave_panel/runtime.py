@@ -88,17 +88,14 @@ class Runtime:
         """
         if self._thread is None:
             return
-        if self._loop is not None:
+        if self._loop is None:
+            self._stopping.set()  # told before the loop turns: it will not begin a run
+        else:
             with contextlib.suppress(RuntimeError):  # the loop has ended by itself
                 self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join(timeout)
         if self._thread.is_alive():
             raise StoreError(f"the feed's thread did not end within {timeout:g} s; the last seconds may not be stored")
-
-    def join(self) -> None:
-        """Wait until the source has ended by itself."""
-        if self._thread is not None:
-            self._thread.join()
 
     def _main(self) -> None:
         try:

@@ -77,6 +77,11 @@ class RecordingSource:
         return self._reader.header.origin
 
     @property
+    def damage(self) -> str | None:
+        """What was wrong with the file, as far as it has been read."""
+        return self._reader.damage
+
+    @property
     def shift(self) -> float:
         """Seconds by which times are moved at present."""
         return self._shift
