@@ -12,6 +12,7 @@ import httpx
 import panel as pn
 import pytest
 from bokeh.document import Document
+from bokeh.plotting import figure
 from console_stand_in import (
     SpokenControl,
     analysis,
@@ -187,23 +188,43 @@ def test_one_window_is_one_stream_and_quiet_is_no_message():
     assert [type(change).__name__ for change in heard] == ["ColumnsStreamedEvent"]
 
 
-def test_tick_costs_under_two_milliseconds_and_a_page_under_three_hundred():
+def test_page_costs_less_than_forty_bare_figures_and_a_tick_less_than_a_fifth_of_one():
     store = filled(900)
-    Dashboard(console(store)).page.server_doc(Document())
-    begun = time.process_time()
-    dashboard, document = Dashboard(console(store)), Document()
-    dashboard.page.server_doc(document)
-    built = time.process_time() - begun
+
+    def page() -> Dashboard:
+        dashboard = Dashboard(console(store))
+        dashboard.page.server_doc(Document())
+        return dashboard
+
+    def bare_figures() -> None:
+        document = Document()
+        for _ in range(10):
+            bare = figure()
+            bare.line([0, 1], [0, 1])
+            document.add_root(bare)
+
+    page(), bare_figures()
+    built = least_cost(page)
+    bare = least_cost(bare_figures) / 10
+    dashboard = page()
     ticks = []
     for second in range(100):
         store.append(findings(T + second + 1, analysis(T + second), events=[event(T + second, second)]))
+        ticks.append(least_cost(dashboard.refresh, times=1))
+    tick = sorted(ticks)[50]
+    print(f"page {1000 * built:.0f} ms, tick {1000 * tick:.2f} ms, a bare figure {1000 * bare:.0f} ms")
+    assert built < 40 * bare
+    assert tick < bare / 5
+
+
+def least_cost(call, times=4):
+    """Seconds of CPU of the least disturbed of several calls."""
+    costs = []
+    for _ in range(times):
         begun = time.process_time()
-        dashboard.refresh()
-        ticks.append(time.process_time() - begun)
-    median = sorted(ticks)[50]
-    print(f"page {1000 * built:.0f} ms, tick {1000 * median:.2f} ms")
-    assert built < 0.6, "twice what is asked, for slow machines"
-    assert median < 0.004, "twice what is asked, for slow machines"
+        call()
+        costs.append(time.process_time() - begun)
+    return min(costs)
 
 
 def test_empty_store_makes_a_page_and_the_first_window_brings_the_lanes():
