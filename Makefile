@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 ARGS ?=
+CAPTURES ?= ../shared/data
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test serve test test-slow test-all check bench bench-quality lock recording clean
+.PHONY: help setup setup-test serve test test-slow test-all check bench bench-quality calibration lock recording clean
 
 help: ## Show the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -55,11 +56,20 @@ check: setup-test ## Lint, types, layers and examples in docs
 bench: setup-test ## Measure speed; a table, and JSON in benchmarks/results
 	@$(BIN)/python benchmarks/speed.py $(ARGS)
 
-bench-quality: setup-test ## Measure the feed clock; a table, and JSON in benchmarks/results
-	@$(BIN)/python benchmarks/feed_clock.py $(ARGS)
+bench-quality: setup-test ## Measure how good the engine is; reports in benchmarks/reports (CAPTURES=../shared/data)
+	@$(BIN)/tracewave evaluate --out benchmarks/reports/simulated $(ARGS)
+	@if [ -d "$(CAPTURES)" ]; then \
+		$(BIN)/tracewave nab "$(CAPTURES)/nab" --out benchmarks/reports/nab \
+			--published "$(CAPTURES)/nab_reference/published_per_file_scores.csv.gz" && \
+		$(BIN)/python benchmarks/real_data.py "$(CAPTURES)" --out benchmarks/reports; \
+	else echo "No captures at $(CAPTURES): the Numenta benchmark and the report on real data are left out"; fi
+	@$(BIN)/python benchmarks/feed_clock.py
+
+calibration: setup ## Make the shipped reference tables anew, from simulated feeds
+	@$(BIN)/tracewave calibrate --simulated 5 --out tracewave_panel/reference_tables/wikimedia-1s.json
 
 lock: setup-test ## Pin the newest versions that pyproject.toml allows
-	@$(BIN)/uv pip compile pyproject.toml --group build --extra test --quiet --upgrade --universal --python-version 3.11 \
+	@$(BIN)/uv pip compile pyproject.toml --group build --extra test --extra lab --quiet --upgrade --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --output-file requirements-test.lock
 	@$(BIN)/uv pip compile pyproject.toml --group build --constraint requirements-test.lock --quiet --universal \
 		--python-version 3.11 --generate-hashes --no-emit-index-url --no-header --output-file requirements.lock

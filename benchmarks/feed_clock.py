@@ -8,10 +8,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from simulated_feed import Scenario, run
+from simulated_feed import DISCONNECT, STALL, Scenario, run
 
-DISCONNECT = {"kind": "disconnect", "shortest": 5.0, "longest": 120.0}
-STALL = {"kind": "stall", "shortest": 2.0, "longest": 20.0}
 RATES = (0.5, 2.0, 5.0, 30.0, 500.0)
 
 

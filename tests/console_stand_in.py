@@ -23,6 +23,7 @@ from tracewave_panel.model import (
     Findings,
     Origin,
     Quality,
+    Sample,
     Score,
     Severity,
     Status,
@@ -32,7 +33,14 @@ from tracewave_panel.model import (
 from tracewave_panel.ports import FeedState, SourceStatus
 from tracewave_panel.stores.ring import RingStore
 
-DETECTORS = ("zscore", "ewma", "trees")
+DETECTORS = ("zscore", "ewma", "trees", "novelty", "seasonal")
+CALM = (0.1, 0.08, 0.12, 0.05, 0.07)
+SPANS = (10, 0, 0, 120, 1)
+ABSTAINING = {
+    "trees": ("learning, 212 windows left", 212),
+    "novelty": ("learning, 50 min left", 3000),
+    "seasonal": ("learning the day, 2 d 3 h left", 183_600),
+}
 
 
 @dataclass
@@ -60,8 +68,9 @@ def window(start: float, rate: float = 41.0, **fields) -> Window:
     return Window("edits", start, 1.0, round(rate), features, ({}, {}, {}, {}, {}), **fields)
 
 
-def analysis(start: float, rate: float = 41.0, scores=(0.1, 0.08, 0.12), cold=(), **fields) -> Analysis:
-    fired = [score for score in scores if score >= 0.5]
+def analysis(start: float, rate: float = 41.0, scores=CALM, cold=(), provisional=False, **fields) -> Analysis:
+    judging = [score for name, score in zip(DETECTORS, scores, strict=True) if name not in cold]
+    fired = [score for score in judging if score >= 0.5]
     return Analysis(
         metric="rate",
         window=window(start, rate, **fields),
@@ -69,14 +78,28 @@ def analysis(start: float, rate: float = 41.0, scores=(0.1, 0.08, 0.12), cold=()
         expected=41.2,
         spread=6.1,
         scores=tuple(
-            Score(name, warm=False, reason="learning, 212 windows left", windows_left=212)
+            Score(name, warm=False, reason=ABSTAINING[name][0], windows_left=ABSTAINING[name][1])
             if name in cold
-            else Score(name, score=score, fired=score >= 0.5)
-            for name, score in zip(DETECTORS, scores, strict=True)
+            else Score(name, score=score, fired=score >= 0.5, span=span)
+            for name, score, span in zip(DETECTORS, scores, SPANS, strict=True)
         ),
-        confidence=sum(fired) / len(scores),
+        confidence=sum(fired) / max(1, len(judging)),
+        rarity=9.0 if fired else 1e-4,
         severity=Severity.CRITICAL if fired else Severity.NONE,
         alerting=len(fired) > 1,
+        provisional=provisional,
+    )
+
+
+def samples_at(moment: float, *numbers: int) -> tuple[Sample, ...]:
+    return tuple(
+        Sample(
+            f"{moment:.0f}-{number}",
+            moment + number,
+            f"File:Vista da Torre de Belém ao entardecer, Lisboa, {1900 + number}.jpg",
+            f"https://commons.wikimedia.org/w/index.php?diff={number}",
+        )
+        for number in numbers
     )
 
 
@@ -92,17 +115,17 @@ def anomaly(opened: float, closed: float | None = None, **fields) -> Anomaly:
         "closed": closed,
         "severity": Severity.CRITICAL,
         "confidence": 0.9,
-        "rarity": 1e-7,
+        "rarity": 9.0,
         "direction": 1,
         "observed": 131.0,
         "expected": 41.6,
         "agreeing": ("zscore", "ewma"),
-        "quiet": ("trees",),
-        "abstained": (),
+        "quiet": ("trees", "novelty"),
+        "abstained": ("seasonal",),
         "verdict": Verdict.CULPRIT,
         "contributions": (
-            Contribution("wiki", "commons.wikimedia.org", 83.4, 6.9, 0.88, 14.0, True),
-            Contribution("actor", "bot", 91.1, 15.8, 0.87, 13.0, True),
+            Contribution("wiki", "commons.wikimedia.org", 83.4, 6.9, 0.88, 14.0, True, samples_at(opened, 1, 2, 3)),
+            Contribution("actor", "bot", 91.1, 15.8, 0.87, 13.0, True, samples_at(opened, 2, 3, 4)),
             Contribution("namespace", "6 File", 74.0, 4.4, 0.80, 12.0, True),
             Contribution("actor", "human", 22.9, 25.6, -0.03, -0.5, False),
         ),
@@ -141,7 +164,7 @@ def findings(at: float, *analyses: Analysis, anomalies=(), events=()) -> Finding
     return Findings(at, at, Status.LIVE, analyses=analyses, anomalies=tuple(anomalies), events=tuple(events))
 
 
-def story(end: float, seconds: int = 300) -> Iterator[Findings]:
+def story(end: float, seconds: int = 300, cold=("seasonal",), provisional=False) -> Iterator[Findings]:
     """Five minutes with a gap, a backfill, partial and late windows, a closed drop and an open burst."""
     draw = random.Random(41)
     begin = math.floor(end) - seconds
@@ -160,28 +183,29 @@ def story(end: float, seconds: int = 300) -> Iterator[Findings]:
         elif gap - 3 <= start < gap or filled + 22 <= start < filled + 25:
             quality = Quality.PARTIAL
         if drop[0] <= start < drop[1]:
-            level, scores = 16.0, [0.88, 0.85, 0.62]
+            level, scores = 16.0, [0.88, 0.85, 0.62, 0.2, 0.4]
         elif start >= burst:
-            level, scores = 128.0, [0.97, 0.93, 0.83]
+            level, scores = 128.0, [0.97, 0.93, 0.83, 0.82, 0.4]
         elif begin + seconds - 106 <= start < begin + seconds - 101:
-            level, scores = 74.0, [0.46, 0.33, 0.56]
+            level, scores = 74.0, [0.46, 0.33, 0.56, 0.1, 0.2]
         rate = max(1.0, (math.sqrt(level) + 0.82 * drift + draw.gauss(0, 0.25)) ** 2)
         scores = [min(1.0, max(0.0, score + draw.gauss(0, 0.02))) for score in scores]
-        cold = ("trees",) if second < seconds // 3 else ()
-        told = [
-            analysis(start, rate, scores, cold, quality=quality, late=int(draw.random() < 0.05)),
-        ]
+        abstaining = (*(("trees",) if second < seconds // 3 else ()), *cold)
+        late = int(draw.random() < 0.05)
+        told = [analysis(start, rate, scores, abstaining, provisional, quality=quality, late=late)]
         anomalies = []
         if start == drop[1]:
             anomalies = [
                 anomaly(drop[0], drop[1], severity=Severity.WARNING, title="Drop on www.wikidata.org", observed=15.8,
-                        expected=41.4, confidence=0.63, agreeing=DETECTORS, quiet=(), kind=AnomalyKind.RATE_DOWN)
+                        expected=41.4, confidence=0.63, agreeing=DETECTORS[:3], quiet=DETECTORS[3:4],
+                        kind=AnomalyKind.RATE_DOWN, rarity=1 / 8, provisional=provisional)
             ]  # fmt: skip
         elif start == burst + 1:
             anomalies = [
                 anomaly(begin - 2400.0, begin - 2200.0, severity=Severity.INFO, title="Flash crowd, global",
-                        observed=66.9, expected=39.0, confidence=0.41, verdict=Verdict.GLOBAL, contributions=()),
-                anomaly(burst, agreeing=DETECTORS, quiet=()),
+                        observed=66.9, expected=39.0, confidence=0.41, verdict=Verdict.GLOBAL, contributions=(),
+                        provisional=provisional),
+                anomaly(burst, agreeing=DETECTORS[:4], quiet=(), provisional=provisional),
             ]  # fmt: skip
         edits = [event(start + 0.1 * number, 5 * second + number) for number in range(4)]
         yield findings(start + 1, *told, anomalies=anomalies, events=edits)
@@ -223,5 +247,6 @@ def feed_on(store: RingStore, stop: threading.Event, number: int = 0) -> None:
     while not stop.wait(max(0.0, begin + 1 - time.time())):
         edits = [event(begin + 0.1 * part, number + part) for part in range(4)]
         number += 4
-        store.append(findings(begin + 1.0, analysis(float(begin), draw.gauss(128, 9), (0.95, 0.92, 0.8)), events=edits))
+        burst = analysis(float(begin), draw.gauss(128, 9), (0.95, 0.92, 0.8, 0.81, 0.4), cold=("seasonal",))
+        store.append(findings(begin + 1.0, burst, events=edits))
         begin += 1

@@ -13,10 +13,15 @@ import numpy as np
 from scipy.stats import poisson
 
 from tracewave_panel.core.feed_clock import FeedClock
+from tracewave_panel.lab.faults import FAULTS, schedule
 from tracewave_panel.model import Mark, Quality
 
 FALSE_P = 1e-7
 POLL = 0.1  # seconds
+DISCONNECT, STALL = (
+    {"kind": kind, "shortest": FAULTS[kind].shortest, "longest": FAULTS[kind].longest}
+    for kind in ("disconnect", "stall")
+)
 WORST = [Quality.OK, Quality.BACKFILLED, Quality.PARTIAL, Quality.GAP]
 
 
@@ -41,13 +46,10 @@ class Scenario:
 
     def plan(self) -> list[tuple[float, float]]:
         """Start and length of each fault."""
-        rng = np.random.default_rng([self.seed, 1])
-        plan, start = [], self.warm_up
-        for _ in range(self.faults):
-            length = rng.uniform(self.shortest, self.longest)
-            plan.append((start, length))
-            start += length + rng.uniform(60, 100) + 1.5 * (self.rate + self.uncounted) * length / self.drain
-        return plan
+        load = (self.rate + self.uncounted) / self.drain
+        lengths = self.shortest, self.longest
+        drawn = schedule(*lengths, faults=self.faults, seed=self.seed, after=self.warm_up, load=load)
+        return [(fault.start, fault.length) for fault in drawn]
 
 
 def deliver(arrival: np.ndarray, starts: Sequence[tuple[float, float]], drain: float) -> np.ndarray:

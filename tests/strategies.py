@@ -19,6 +19,7 @@ from tracewave_panel.model import (
     Findings,
     Mark,
     Quality,
+    Sample,
     Score,
     Severity,
     Status,
@@ -44,7 +45,7 @@ def edits(moments: st.SearchStrategy[float]) -> st.SearchStrategy[Event]:
         series, wiki, who, kind, actor, change = _VALUES[number % len(_VALUES)]
         dimensions = (wiki, "en", "article", who, kind)
         return Event(
-            moment, 0.0, 0.0, series, "1", dimensions, (change * number,), actor=actor, subject=f"p{number % 3}"
+            moment, 0.0, 0.0, series, str(number), dimensions, (change * number,), actor=actor, subject=f"p{number % 3}"
         )
 
     return st.builds(edit, moments, st.integers(0, 999))
@@ -164,6 +165,7 @@ WINDOWS = st.builds(
     dropped=_whole,
     quality=st.sampled_from(Quality),
     revision=_whole,
+    samples=st.lists(EVENTS, max_size=2).map(tuple),
 )
 SCORES = st.builds(
     Score,
@@ -178,13 +180,18 @@ SCORES = st.builds(
     warm=st.booleans(),
     reason=_text,
     windows_left=_whole,
+    span=_whole,
 )
-CONTRIBUTIONS = st.builds(Contribution, _text, _text, _floats, _floats, _floats, _floats, st.booleans())
+SAMPLES = st.builds(Sample, _text, _floats, _text, _text)
+_samples = st.lists(SAMPLES, max_size=3).map(tuple)
+CONTRIBUTIONS = st.builds(Contribution, _text, _text, _floats, _floats, _floats, _floats, st.booleans(), _samples)
 _explained: dict[str, Any] = {
     "direction": _directions,
     "verdict": st.sampled_from(Verdict),
     "contributions": st.lists(CONTRIBUTIONS, max_size=2).map(tuple),
     "completeness": _floats,
+    "evidence": _floats,
+    "provisional": st.booleans(),
 }
 ANALYSES = st.builds(
     Analysis,
@@ -244,6 +251,7 @@ MODELS = {
     Batch: BATCHES,
     Window: WINDOWS,
     Score: SCORES,
+    Sample: SAMPLES,
     Contribution: CONTRIBUTIONS,
     Analysis: ANALYSES,
     Anomaly: ANOMALIES,

@@ -13,14 +13,16 @@ from tracewave_panel.core.detectors.deviation import DeviationSettings
 from tracewave_panel.core.detectors.ewma import EwmaChart
 from tracewave_panel.core.detectors.half_space_trees import HalfSpaceTrees, TreesSettings
 from tracewave_panel.core.detectors.zscore import ZScore
+from tracewave_panel.core.ensemble import EnsembleSettings
 from tracewave_panel.core.episodes import Episodes
+from tracewave_panel.core.lane import LaneSettings
 from tracewave_panel.feeds import WIKIMEDIA, Metric
 from tracewave_panel.model import Analysis, Quality, Severity, Verdict, Window
 from tracewave_panel.testing import ordinary_windows, plain_window
 
 QUICK = {
     "zscore": (ZScore, DeviationSettings(warm_up=60)),
-    "ewma": (EwmaChart, DeviationSettings(span=0, gap=20, memory=60.0, warm_up=60)),
+    "ewma": (EwmaChart, msgspec.structs.replace(EwmaChart.defaults, warm_up=60)),
 }
 ALONE = {"zscore": QUICK["zscore"]}  # alerts at once
 SHARES = {"wiki": (("enwiki", 0.4), ("dewiki", 0.3), ("frwiki", 0.3)), "actor": (("bot", 0.3), ("registered", 0.7))}
@@ -51,8 +53,13 @@ def usual(count: int, seed: int = 1) -> list[Window]:
     return [counted(window) for window in ordinary_windows(count, seed=seed)]
 
 
+def settings_of(detectors=QUICK, **more) -> AnalyzerSettings:
+    """The older rule, since it needs no reference."""
+    return AnalyzerSettings(LaneSettings(detectors, ensemble=EnsembleSettings(rule="agreement")), **more)
+
+
 def analyzer(windows: list[Window] = (), **more) -> Analyzer:
-    made = Analyzer(WIKIMEDIA, AnalyzerSettings(**({"detectors": QUICK} | more)))
+    made = Analyzer(WIKIMEDIA, settings_of(**more))
     for window in windows:
         made.analyze(window)
     return made
@@ -74,7 +81,7 @@ def of_dewiki(analysis: Analysis) -> float:
 def test_cold_analyzer_abstains_and_expects_nothing():
     (analysis,) = analyzer().analyze(usual(1)[0])
     assert [score.warm for score in analysis.scores] == [False, False]
-    assert (analysis.expected, analysis.confidence, analysis.rarity, analysis.alerting) == (None, 0.0, 1.0, False)
+    assert (analysis.expected, analysis.confidence, analysis.rarity, analysis.alerting) == (None, 0.0, 0.0, False)
 
 
 @pytest.mark.parametrize("quality", [Quality.PARTIAL, Quality.GAP, Quality.REVISED])
@@ -171,7 +178,7 @@ def test_every_metric_and_every_series_has_detectors_of_its_own():
     feed = msgspec.structs.replace(
         WIKIMEDIA, metrics=(*WIKIMEDIA.metrics, Metric("bots", "bot_share", "", "share", kind="value"))
     )
-    made = Analyzer(feed, AnalyzerSettings(detectors=QUICK))
+    made = Analyzer(feed, settings_of())
     for window in usual(100):
         rate, bots = made.analyze(window)
     other = made.analyze(msgspec.structs.replace(window, series="other"))
@@ -194,7 +201,17 @@ def test_analyzer_goes_on_from_a_snapshot_in_the_middle_of_an_alarm():
     ("settings", "warm"),
     [
         ({}, [True, True]),
-        ({"ewma": (EwmaChart, DeviationSettings(span=0, gap=40, memory=60.0, warm_up=60))}, [True, False]),
+        (
+            {
+                "ewma": (
+                    EwmaChart,
+                    DeviationSettings(
+                        spans=(40,), gaps=(40,), memories=(60.0,), rises=(1.0,), falls=(1.0,), warm_up=60
+                    ),
+                )
+            },
+            [True, False],
+        ),
         ({"trees": (HalfSpaceTrees, TreesSettings(trees=2, height=2, window=10, warm_up=20))}, [True, True, False]),
     ],
     ids=["same", "other settings", "a new one"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import time
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 import pytest
 from console_stand_in import SpokenControl, analysis, anomaly, console, event, feed_on, findings, served, story
 
-from tracewave_panel.model import Contribution, Origin
+from tracewave_panel.model import AnomalyKind, Contribution, Origin, Sample
 from tracewave_panel.ports import FeedState
 from tracewave_panel.stores.ring import RingStore
 
@@ -120,6 +121,73 @@ def test_card_arrives_once_and_closes_in_place(browser):
         assert seen.errors == []
 
 
+@pytest.mark.parametrize(
+    ("days", "words"),
+    [
+        (0.0, ""),
+        (9.0, "once in 9 days"),
+        (9.4, "once in 9 days"),
+        (1.0, "once a day"),
+        (0.125, "8 times a day"),
+        (1 / 24, "24 times a day"),
+        (1 / 48, "2 times an hour"),
+        (1e-5, "ordinary"),
+        (90.0, "once in 3 months"),
+        (1100.0, "once in 3 years"),
+        (1e9, "less than once in 100 years"),
+    ],
+)
+def test_rarity_is_said_in_plain_words(plain_page, days, words):
+    assert plain_page.evaluate(f"window.tracewave.rarity({days!r})") == words
+
+
+@pytest.fixture(scope="module")
+def plain_page(browser):
+    with served(console()) as port, visit(browser, port) as seen:
+        yield seen.page
+
+
+def test_cards_and_sheet_say_how_rare_and_what_is_only_provisional(browser):
+    store = RingStore()
+    begin = float(int(time.time()))
+    burst = analysis(begin, 130.0, (0.9, 0.9, 0.1, 0.1, 0.1), cold=("seasonal",), provisional=True)
+    told = [
+        anomaly(begin, provisional=True),
+        anomaly(begin - 500, begin - 400, rarity=0.125),
+        anomaly(begin - 900, begin - 800, kind=AnomalyKind.FEED_SILENT, rarity=0.0, contributions=()),
+    ]
+    store.append(findings(begin + 1, burst, anomalies=told))
+    with served(console(store)) as port, visit(browser, port) as seen:
+        cards = seen.page.locator("article")
+        playwright.expect(cards.nth(0)).to_contain_text("This rare: once in 9 days")
+        mark = cards.nth(0).locator(".provisional")
+        playwright.expect(mark).to_have_text("provisional")
+        playwright.expect(mark).to_have_attribute("title", re.compile("no reference of its own yet"))
+        playwright.expect(cards.nth(1)).to_contain_text("This rare: 8 times a day")
+        playwright.expect(cards.nth(1).locator(".provisional")).to_have_count(0)
+        playwright.expect(cards.nth(2)).not_to_contain_text("rare")
+        agreement = seen.page.locator(".row.agreement")
+        playwright.expect(agreement).to_contain_text("2 of 4")
+        playwright.expect(agreement).to_contain_text("once in 9 days")
+        playwright.expect(agreement.locator(".provisional")).to_be_visible()
+        playwright.expect(seen.page.locator(".row.lane").first).to_contain_text("10 windows")
+        assert seen.errors == []
+
+
+def test_samples_of_a_named_value_lead_to_their_events(browser):
+    store = RingStore()
+    begin = float(int(time.time()))
+    store.append(findings(begin + 1, analysis(begin), anomalies=[anomaly(begin)]))
+    with served(console(store)) as port, visit(browser, port) as seen:
+        samples = seen.page.locator("article .samples a")
+        playwright.expect(samples.first).to_be_hidden()
+        seen.page.get_by_text("Some of these edits").click()
+        playwright.expect(samples).to_have_count(4)
+        playwright.expect(samples.first).to_be_visible()
+        playwright.expect(samples.first).to_have_attribute("href", "https://commons.wikimedia.org/w/index.php?diff=1")
+        playwright.expect(samples.first).to_have_attribute("rel", "noopener noreferrer nofollow")
+
+
 def test_nothing_is_asked_of_another_host(browser):
     store = told_store()
     with running(store), served(console(store)) as port, visit(browser, port) as seen:
@@ -133,7 +201,8 @@ def test_hostile_text_is_shown_and_never_run(browser):
     begin = float(int(time.time()))
     for number, text in enumerate(HOSTILE):
         moment = begin - 400 + 40 * number
-        part = Contribution(text, text, 9.0, 1.0, 0.9, 9.0, True)
+        sample = Sample(str(number), moment, text, f"javascript:{text}")
+        part = Contribution(text, text, 9.0, 1.0, 0.9, 9.0, True, (sample,))
         told = anomaly(
             moment, None if number % 2 else moment + 20, id=text, title=text, contributions=(part,), agreeing=(text,)
         )
@@ -155,6 +224,8 @@ def test_hostile_text_is_shown_and_never_run(browser):
             playwright.expect(page.locator("table").get_by_text(text).first).to_be_visible()
         for summary in page.locator("summary").all():
             summary.click()
+        for text in HOSTILE[:2]:
+            playwright.expect(page.locator(".samples").get_by_text(text).last).to_be_visible()
         page.get_by_role("button", name="15 min").click()
         page.wait_for_timeout(1000)
         assert page.evaluate("window.struck") is None
@@ -292,4 +363,4 @@ def test_empty_page_says_what_is_awaited_and_for_how_long(browser):
         begin = float(int(time.time()))
         store.append(findings(begin + 1, analysis(begin)))
         playwright.expect(waiting).to_be_hidden()
-        playwright.expect(seen.page.locator(".row.lane")).to_have_count(3)
+        playwright.expect(seen.page.locator(".row.lane")).to_have_count(5)

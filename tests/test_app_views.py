@@ -20,6 +20,7 @@ from console_stand_in import (
     console,
     event,
     findings,
+    samples_at,
     story,
 )
 
@@ -32,7 +33,7 @@ from tracewave_panel.app.views.status import status_word
 from tracewave_panel.app.wording import one_line
 from tracewave_panel.errors import ConfigError, PortInUseError
 from tracewave_panel.feeds import WIKIMEDIA
-from tracewave_panel.model import Origin, Quality, Severity, Verdict
+from tracewave_panel.model import Contribution, Origin, Quality, Sample, Severity, Verdict
 from tracewave_panel.ports import FeedState
 from tracewave_panel.stores.ring import RingStore
 
@@ -145,7 +146,7 @@ def test_each_quality_is_drawn_by_its_own_mark(quality, column):
 
 def test_nothing_is_drawn_or_counted_inside_a_gap():
     table = LiveTable(WIKIMEDIA)
-    table.take([analysis(T, 50.0, (0.9, 0.9, 0.9), quality=Quality.GAP)])
+    table.take([analysis(T, 50.0, (0.9,) * 5, quality=Quality.GAP)])
     for name in ("observed", "line", "backfilled", "partial", "score_0", "fired", "feature_0"):
         assert math.isnan(table.source.data[name][0]), name
     assert table.source.data["gap"] == [T * 1000]
@@ -157,7 +158,7 @@ def test_cold_detector_has_no_score_and_counts_down():
     data = table.source.data
     assert math.isnan(data["score_2"][0])
     assert data["left_2"] == [212.0]
-    assert data["warm"] == [2.0]
+    assert data["warm"] == [4.0]
 
 
 def test_unknown_expectation_leaves_no_band():
@@ -234,8 +235,9 @@ def test_empty_store_makes_a_page_and_the_first_window_brings_the_lanes():
     store.append(findings(T + 1, analysis(T, cold=("trees",))))
     dashboard.refresh()
     rows = list(dashboard.lanes.__panel__())
-    assert [row.heading for row in rows] == ["z-score", "EWMA", "Half-Space Trees"]
-    assert [row.reason for row in rows] == ["", "", "learning, 212 windows left"]
+    assert [row.heading for row in rows] == ["z-score", "EWMA", "Half-Space Trees", "Novelty", "Seasonal"]
+    assert [row.reason for row in rows] == ["", "", "learning, 212 windows left", "", ""]
+    assert len({row.colour for row in rows}) == len({row.subheading for row in rows}) == 5
 
 
 def test_detector_that_appears_later_gets_its_lane_and_its_columns():
@@ -246,7 +248,7 @@ def test_detector_that_appears_later_gets_its_lane_and_its_columns():
     dashboard.refresh()
     store.append(findings(T + 2, analysis(T + 1)))
     dashboard.refresh()
-    assert len(dashboard.lanes.__panel__()) == 3
+    assert len(dashboard.lanes.__panel__()) == 5
     assert math.isnan(dashboard.table.source.data["score_2"][0])
     assert dashboard.table.source.data["score_2"][1] == 0.12
 
@@ -313,7 +315,7 @@ def test_card_keeps_its_id_while_it_grows_and_closes():
 
 def test_card_says_what_was_seen_expected_and_why():
     store = RingStore()
-    store.append(findings(T, anomalies=[anomaly(T, abstained=("seasonal",))]))
+    store.append(findings(T, anomalies=[anomaly(T)]))
     (card,) = cards_of(Dashboard(console(store)))
     assert (card["observed"], card["expected"], card["ratio"], card["confidence"]) == ("131", "41.6", "3.1×", "0.90")
     assert card["conclusion"] == "91 % accounted for"
@@ -321,12 +323,54 @@ def test_card_says_what_was_seen_expected_and_why():
         ["z-score", "agrees", "--d-z"],
         ["EWMA", "agrees", "--d-ewma"],
         ["Half-Space Trees", "quiet", "--d-trees"],
+        ["Novelty", "quiet", "--d-novelty"],
         ["Seasonal", "abstains", "--d-seasonal"],
     ]
     assert [(part["value"], round(part["excess"], 1)) for part in card["why"]][::3] == [
         ("commons.wikimedia.org", 76.5),
         ("human", -2.7),
     ]
+
+
+def test_card_says_how_rare_it_is_and_whether_that_is_only_a_default():
+    store = RingStore()
+    store.append(findings(T, anomalies=[anomaly(T, rarity=0.125, provisional=True)]))
+    (card,) = cards_of(Dashboard(console(store)))
+    assert (card["rarity"], card["provisional"]) == (0.125, True)
+
+
+def test_samples_are_shown_once_each_with_the_first_named_value_they_belong_to():
+    shown, again = samples_at(T, 1, 2), samples_at(T, 2, 3)
+    parts = [
+        Contribution("wiki", "commons", 9.0, 1.0, 0.9, 9.0, True, shown),
+        Contribution("actor", "bot", 9.0, 1.0, 0.9, 9.0, True, again),
+        Contribution("actor", "human", 9.0, 1.0, 0.1, 1.0, False, samples_at(T, 4)),
+        Contribution("kind", "edit", 9.0, 1.0, 0.9, 9.0, True, again),
+    ]
+    store = RingStore()
+    store.append(findings(T, anomalies=[anomaly(T, contributions=tuple(parts))]))
+    (card,) = cards_of(Dashboard(console(store)))
+    assert [(group["value"], [event[0] for event in group["events"]]) for group in card["samples"]] == [
+        ("commons", ["22:13:21", "22:13:22"]),
+        ("bot", ["22:13:23"]),
+    ]
+
+
+def test_sample_links_only_to_the_web():
+    sample = Sample("1", T, "a title", "javascript:alert(1)")
+    part = Contribution("wiki", "commons", 9.0, 1.0, 0.9, 9.0, True, (sample,))
+    store = RingStore()
+    store.append(findings(T, anomalies=[anomaly(T, contributions=(part,))]))
+    (card,) = cards_of(Dashboard(console(store)))
+    assert card["samples"][0]["events"] == [["22:13:20", "a title", ""]]
+
+
+def test_table_holds_how_far_each_detector_looked_and_how_rare_the_window_is():
+    table = LiveTable(WIKIMEDIA)
+    table.take([analysis(T, cold=("trees",), provisional=True), analysis(T + 1, quality=Quality.PARTIAL)])
+    data = table.source.data
+    assert (data["span_0"][0], data["span_3"][0], data["rarity"][0], data["provisional"][0]) == (10.0, 120.0, 1e-4, 1.0)
+    assert all(math.isnan(value) for value in (data["span_2"][0], data["span_0"][1], data["rarity"][1]))
 
 
 def test_global_change_names_no_slice():
@@ -345,9 +389,9 @@ def test_thirty_newest_cards_are_kept():
 
 def test_empty_feed_of_anomalies_says_who_judges():
     store = RingStore()
-    store.append(findings(T + 1, analysis(T, cold=("trees",))))
+    store.append(findings(T + 1, analysis(T, cold=("novelty", "seasonal"))))
     assert Dashboard(console(store)).cards.__panel__().judging == (
-        "2 of 3 detectors judge; Half-Space Trees in 3 min 32 s"
+        "3 of 5 detectors judge; Novelty in 50 min 00 s, Seasonal in 2 d 3 h"
     )
 
 

@@ -59,11 +59,13 @@ def test_settings_go_on_from_a_base():
 
 
 def test_nested_sections_reach_one_detector_and_leave_the_others(tmp_path):
-    file = write(tmp_path, "[detectors]\nenabled = ['zscore']\n[detectors.zscore]\nspan = 10\ngap = 10\n")
-    loaded = load_settings(file, {"TRACEWAVE_DETECTORS__ZSCORE__MEMORY": "90"})
+    zscore = "[detectors.zscore]\nwarm_up = 90\nspans = [1, 5, 20, 40]\n"
+    file = write(tmp_path, f"[detectors]\nenabled = ['zscore']\n{zscore}")
+    loaded = load_settings(file, {"TRACEWAVE_DETECTORS__ZSCORE__MEMORIES": "90,80,70,60"})
     assert loaded.detectors.enabled == ("zscore",)
     zscore = loaded.detectors.zscore
-    assert (zscore.span, zscore.gap, zscore.memory, zscore.limit) == (10, 10, 90.0, ZScore.defaults.limit)
+    assert (zscore.spans, zscore.warm_up, zscore.limit) == ((1, 5, 20, 40), 90, ZScore.defaults.limit)
+    assert zscore.memories == (90.0, 80.0, 70.0, 60.0)
     assert loaded.detectors.ewma == Settings().detectors.ewma
 
 
@@ -82,11 +84,11 @@ def test_other_variables_of_the_environment_are_left_alone():
     ("assignment", "said"),
     [
         ("window.widht=60", "--set window.widht: there is no such setting; did you mean window.width?"),
-        ("detectors.zscor.span=3", "did you mean detectors.zscore.span?"),
+        ("detectors.zscor.span=3", "did you mean detectors.zscore.spans?"),
         ("windows.width=3", "did you mean window.width?"),
         ("window=3", "did you mean window.width?"),
         ("window.width.x=3", "there is no such setting"),
-        ("qqqqqqqqqqqq=3", "there is no such setting; there are bus, detectors, ensemble"),
+        ("qqqqqqqqqqqq=3", "there is no such setting; there are bus, calibration, detectors, ensemble"),
         ("bus.qqqqqqqqqqqqqqq=3", "there is no such setting; there are bus.capacity"),
         ("window.__class__=3", "there is no such setting"),
         ("__struct_fields__.x=3", "there is no such setting"),
@@ -107,7 +109,7 @@ def test_unknown_key_is_refused_with_the_nearest_one(assignment, said):
         ("ensemble.critical=inf", "a finite number is wanted"),
         ("ensemble.critical=1.5", "critical must be above 0 and at most 1, not 1.5"),
         ("ensemble.critical=0.1", "warning (0.65) must not be above critical (0.1)"),
-        ("episodes.quiet=0", "quiet and acceptance must be at least 1"),
+        ("episodes.quiet=0", "quiet, acceptance and cooldown must be at least 1"),
         ("episodes.quiet=1.5", "Expected `int`, got `str`"),
         ("explain.windows=0", "windows at least 1"),
         ("explain.memory=0", "memory must be above 0 seconds"),
@@ -115,8 +117,13 @@ def test_unknown_key_is_refused_with_the_nearest_one(assignment, said):
         ("store.commit_interval=-1", "must be above 0 seconds"),
         ("detectors.trees.height=20", "height must be from 1 to 10, not 20"),
         ("detectors.trees.warm_up=5", "warm_up must be at least window + 2 = 252, not 5"),
-        ("detectors.ewma.warm_up=10", "warm_up must be at least 20, not 10"),
-        ("detectors.ewma.weight=2", "weight must be above 0 and at most 1"),
+        ("detectors.ewma.warm_up=10", "warm_up must be at least 30, not 10"),
+        ("detectors.ewma.memories=60", "memories must hold 3 numbers, one for each of spans"),
+        ("detectors.novelty.length=0", "length must be at least 1"),
+        ("detectors.seasonal.slot=7", "slot must be a whole part of a day"),
+        ("ensemble.alarm_budget=0", "alarm_budget must be above 0 alarms a day"),
+        ("calibration.after=0", "after must be above 0 seconds"),
+        ("store.warm_start=-1", "warm_start must not be negative"),
         ("detectors.enabled=zscore,magic", "no detector is called 'magic'; there are zscore, ewma, trees"),
         ("detectors.enabled=", "at least one detector"),
         ("detectors.enabled=[zscore", "not a list"),
@@ -143,8 +150,8 @@ def test_value_overridden_by_a_later_place_may_break_a_rule(tmp_path):
 def test_values_that_hang_together_may_come_in_any_order(order):
     loaded = load_settings(None, {}, ["ensemble.warning=0.9", "ensemble.critical=0.95"][::order])
     assert (loaded.ensemble.warning, loaded.ensemble.critical) == (0.9, 0.95)
-    loaded = load_settings(None, {}, ["detectors.ewma.warm_up=10", "detectors.ewma.gap=5"][::order])
-    assert (loaded.detectors.ewma.warm_up, loaded.detectors.ewma.gap) == (10, 5)
+    loaded = load_settings(None, {}, ["detectors.zscore.warm_up=70", "detectors.zscore.limit=5"][::order])
+    assert (loaded.detectors.zscore.warm_up, loaded.detectors.zscore.limit) == (70, 5)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +172,7 @@ def test_folder_in_place_of_a_file_is_named(tmp_path):
 
 def test_every_section_refuses_what_it_does_not_know():
     for name in Settings.__struct_fields__:
-        assert f"there are {name}." in refusal(assignments=[f"{name}.qqqqqqqqqqqqqqqqqqqq=1"])
+        assert f"there are {name}." in refusal(assignments=[f"{name}.{40 * 'q'}=1"])
 
 
 def test_settings_come_back_from_plain_values():
@@ -175,7 +182,7 @@ def test_settings_come_back_from_plain_values():
 def test_settings_make_a_pipeline_that_runs():
     loaded = load_settings(None, {}, ["detectors.enabled=ewma,zscore", "window.width=60", "explain.memory=3600"])
     made = loaded.pipeline()
-    assert (list(made.analyzer.detectors), made.width, made.analyzer.baseline_memory) == (
+    assert (list(made.analyzer.lanes.detectors), made.width, made.analyzer.baseline_memory) == (
         ["ewma", "zscore"],
         60.0,
         3600.0,

@@ -22,11 +22,12 @@ from findings_of import T0, analysis, anomaly, event, findings
 
 from tracewave_panel.errors import QueryError, StateError, StoreError
 from tracewave_panel.feeds import WIKIMEDIA, Feature
-from tracewave_panel.model import Anomaly, Contribution, Mark, Quality, Score, Window
+from tracewave_panel.model import Analysis, Anomaly, Contribution, Mark, Quality, Sample, Score, Window
 from tracewave_panel.ports import History, SavedState, Store
 from tracewave_panel.stores import schema
 from tracewave_panel.stores.database import open_read_only
 from tracewave_panel.stores.duckdb import DuckDBStore
+from tracewave_panel.testing.findings import some_anomaly
 
 SERVERS = Path(__file__).parent / "servers"
 
@@ -65,7 +66,8 @@ def fulfils(store: DuckDBStore) -> tuple[Store, History]:
         ("scores", Score, set()),
         ("contributions", Contribution, set()),
         ("anomalies", Anomaly, {"contributions"}),
-        ("windows", Window, {"features", "dimension_counts"}),
+        ("windows", Window, {"features", "dimension_counts", "samples"}),
+        ("metrics", Analysis, {"window", "scores", "contributions"}),
     ],
 )
 def test_every_field_of_the_model_has_a_column(table, struct, elsewhere):
@@ -114,6 +116,24 @@ def test_gaps_are_kept_once(store):
     longer = msgspec.structs.replace(gap, end=T0 + 12)
     written(store, findings(10, gaps=(gap,)), findings(13, gaps=(longer,)))
     assert rows(store, "SELECT epoch(until - start) FROM gaps") == [(7.0,)]
+
+
+def test_samples_of_a_contribution_are_asked_for_by_name(store):
+    link = "https://example.org/?diff=1"
+    samples = (Sample("1", T0 + 0.5, "Talk:Cats", link), Sample("2", T0 + 0.625001, "Dogs", ""))
+    lead = msgspec.structs.replace(anomaly("a", 0).contributions[0], samples=samples)
+    told = msgspec.structs.replace(anomaly("a", 0), contributions=(lead,))
+    written(store, findings(1, anomalies=(told,)))
+    sql = """
+        SELECT anomaly_id, value, s.title, s.link, epoch_us(s.time)
+        FROM (SELECT *, unnest(samples) AS s FROM contributions) ORDER BY s.time
+    """
+    assert rows(store, sql) == [
+        ("a", "w1", "Talk:Cats", link, 1_700_000_000_500_000),
+        ("a", "w1", "Dogs", "", 1_700_000_000_625_001),
+    ]
+    assert store.anomalies().items == (told,)
+    assert json.loads(json.dumps(rows(store, "SELECT samples[1].id FROM contributions"))) == [["1"]]
 
 
 # -- keys and revisions
@@ -457,6 +477,58 @@ def test_folder_that_cannot_be_made_is_refused_in_words(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="cannot make the data folder"):
         DuckDBStore(tmp_path / "file" / "history.duckdb", WIKIMEDIA)
+
+
+def make_schema_1(path):
+    """A history that the program's first version wrote."""
+    path.parent.mkdir(exist_ok=True)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute((Path(__file__).parent / "history_of_schema_1.sql").read_text())
+
+
+def columns_and_comments(store):
+    return rows(store, "SELECT table_name, column_name, data_type, comment FROM duckdb_columns() ORDER BY ALL")
+
+
+def test_history_of_an_older_version_is_brought_up_to_date_and_goes_on(path, tmp_path):
+    make_schema_1(path)
+    found = findings(2, analysis(1), anomalies=(some_anomaly("b", 1),))
+    for _ in range(2):  # the second time there is nothing left to do
+        with DuckDBStore(path, WIKIMEDIA, commit_interval=0.01) as store:
+            old, *_ = store.analyses().items
+            anomaly_before, *_ = store.anomalies().items
+            assert (old.observed, old.evidence, old.provisional, old.scores[0].span) == (30.0, 0.0, True, 0)
+            assert old.rarity == pytest.approx(1e6 / 86400)  # was the chance of a window, one in a million
+            assert (anomaly_before.id, anomaly_before.provisional) == ("a", True)
+            assert anomaly_before.contributions[0].samples == ()
+            written(store, found)
+            assert (store.analyses().items[1], store.anomalies().items[1]) == (analysis(1), some_anomaly("b", 1))
+            migrated = columns_and_comments(store)
+    with DuckDBStore(tmp_path / "new.duckdb", WIKIMEDIA) as store:
+        assert columns_and_comments(store) == migrated
+
+
+@pytest.mark.parametrize("transactions", [1, 2])
+def test_update_that_was_killed_on_the_way_is_done_again(path, transactions):
+    make_schema_1(path)
+    with duckdb.connect(str(path)) as connection:
+        for transaction in schema.migrations(WIKIMEDIA)[:transactions]:
+            for statement in transaction:
+                connection.execute(statement)
+    with DuckDBStore(path, WIKIMEDIA) as store:
+        assert store.analyses().items[0].rarity == pytest.approx(1e6 / 86400)
+        assert rows(store, "SELECT value FROM meta WHERE key = 'schema_version'") == [(str(schema.VERSION),)]
+
+
+def test_older_history_of_another_feed_is_left_as_it_was(path):
+    make_schema_1(path)
+    features = (*WIKIMEDIA.features, Feature("users", "distinct", "actor"))
+    with pytest.raises(StoreError, match=r"history of something else .features"):
+        DuckDBStore(path, msgspec.structs.replace(WIKIMEDIA, features=features))
+    with duckdb.connect(str(path)) as connection:
+        ((version,),) = connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchall()
+    assert version == "1"
 
 
 # -- SQL

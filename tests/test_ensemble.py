@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracewave_panel.core.ensemble import EnsembleSettings, combine
+from tracewave_panel import codec
+from tracewave_panel.core.ensemble import EnsembleSettings, Evidence, EvidenceState, combine
 from tracewave_panel.model import Score, Severity
 
 NAMES = ("zscore", "ewma", "trees")
+AGREEMENT = EnsembleSettings(rule="agreement")
 
 
 def fired(name: str, score: float, direction: int = 1) -> Score:
@@ -63,16 +65,83 @@ def cold(name: str) -> Score:
     ],
 )
 def test_older_rule_by_example(scores, confidence, severity):
-    combined = combine(scores)
+    combined = combine(scores, AGREEMENT)
     assert round(combined.confidence, 2) == confidence
     assert combined.severity is severity
     assert combined.alerting == (severity is not Severity.NONE)
 
 
-def test_rarity_is_the_smallest_p_times_the_detectors_asked():
-    assert combine([fired("a", 0.8), fired("b", 0.7), cold("c")]).rarity == pytest.approx(2e-8)
-    assert combine([quiet("a", 0.01), quiet("b", 0.01)]).rarity == 1.0
-    assert combine([cold("a")]).rarity == 1.0
+@pytest.mark.parametrize(
+    ("rarity", "budget", "alerting"),
+    [(0.33, 3.0, False), (0.34, 3.0, True), (9.0, 0.1, False), (10.0, 0.1, True), (0.0, 1000.0, False)],
+)
+def test_windows_alert_that_are_rare_enough_for_the_alarm_budget(rarity, budget, alerting):
+    assert combine([quiet("a")], EnsembleSettings(alarm_budget=budget), rarity=rarity).alerting == alerting
+
+
+def test_least_evidence_alerts_in_place_of_the_budget():
+    settings = EnsembleSettings(minimum_evidence=4.0)
+    assert combine([quiet("a")], settings, evidence=4.0).alerting
+    assert not combine([quiet("a")], settings, evidence=3.9, rarity=1e9).alerting
+    assert not combine([quiet("a")], EnsembleSettings(minimum_evidence=0.0)).alerting
+
+
+def test_nothing_alerts_while_all_abstain():
+    assert not combine([cold("a")], rarity=1e9).alerting
+
+
+@pytest.mark.parametrize(
+    ("wanted", "direction", "alerting"),
+    [
+        ("both", 0, True),
+        ("both", -1, True),
+        ("rise", 1, True),
+        ("rise", -1, False),
+        ("rise", 0, False),
+        ("fall", -1, True),
+        ("fall", 1, False),
+        ("fall", 0, False),
+    ],
+)
+def test_only_changes_of_the_direction_asked_for_alert(wanted, direction, alerting):
+    combined = combine([fired("a", 0.9, direction)], EnsembleSettings(direction=wanted), rarity=100.0)
+    assert (combined.alerting, combined.direction) == (alerting, direction)
+
+
+def evidence(*windows, **settings) -> list[float]:
+    made = Evidence(EnsembleSettings(**settings))
+    return [made.take(scores) for scores in windows]
+
+
+def test_evidence_is_the_weighted_sum_beyond_the_usual_of_those_that_spoke():
+    scores = [fired("a", 0.8), quiet("b", 0.3), quiet("c", 0.09), cold("d")]
+    assert evidence(scores) == pytest.approx([7.0 + 2.0])
+    assert evidence(scores, weights={"a": 0.5}) == pytest.approx([3.5 + 2.0])
+    assert evidence(scores, usual=2.5) == pytest.approx([5.5 + 0.5])
+    assert evidence(scores, most=6.0) == pytest.approx([5.0 + 2.0])
+
+
+def test_evidence_is_held_for_so_many_windows():
+    windows = [[quiet("a", strength)] for strength in (0.5, 0.2, 0.3, 0.1, 0.1, 0.1)]
+    assert evidence(*windows, hold=3) == pytest.approx([4.0, 4.0, 4.0, 2.0, 2.0, 0.0])
+
+
+def test_longer_streams_ask_for_more():
+    windows = [[quiet("a", 0.5)]] * 10_000
+    told = evidence(*windows, growth=0.5)
+    assert (told[9], told[999], told[-1]) == pytest.approx((5.0, 4.0, 3.5))
+
+
+@given(st.lists(st.lists(st.floats(0.0, 1.0), min_size=2, max_size=2), max_size=30), st.integers(0, 30))
+@settings(max_examples=100, deadline=None)
+def test_evidence_goes_on_from_a_snapshot(rows, at):
+    windows = [[quiet("a", first), quiet("b", second)] for first, second in rows]
+    made = Evidence(EnsembleSettings(hold=4, growth=0.5))
+    restored = Evidence(EnsembleSettings(hold=4, growth=0.5))
+    begun = [made.take(scores) for scores in windows[:at]]
+    restored.restore(codec.decode_packed(codec.pack(made.snapshot()), EvidenceState))
+    rest = [restored.take(scores) for scores in windows[at:]]
+    assert begun + rest == evidence(*windows, hold=4, growth=0.5)
 
 
 @pytest.mark.parametrize(
@@ -109,15 +178,15 @@ def score_lists(draw: st.DrawFn, least: int = 0) -> list[Score]:
 @settings(max_examples=200, deadline=None)
 def test_order_of_detectors_does_not_matter(scores, random):
     shuffled = random.sample(scores, len(scores))
-    assert combine(shuffled) == combine(scores)
+    assert combine(shuffled, AGREEMENT) == combine(scores, AGREEMENT)
+    assert evidence(shuffled) == pytest.approx(evidence(scores))
 
 
 @given(score_lists())
 @settings(max_examples=200, deadline=None)
-def test_confidence_and_rarity_stay_in_range_and_severity_says_whether_it_alerts(scores):
-    combined = combine(scores)
+def test_confidence_stays_in_range_and_severity_says_whether_it_alerts(scores):
+    combined = combine(scores, AGREEMENT)
     assert 0.0 <= combined.confidence <= 1.0
-    assert 0.0 < combined.rarity <= 1.0
     assert combined.alerting == (combined.severity is not Severity.NONE)
 
 
@@ -132,10 +201,10 @@ def test_stronger_word_never_lowers_confidence_or_severity(scores, data):
     raised[at] = msgspec.structs.replace(
         scores[at], score=higher, p=min(scores[at].p, 10.0 ** (-10.0 * higher)), fired=higher >= 0.5
     )
-    before, after = combine(scores), combine(raised)
+    before, after = combine(scores, AGREEMENT), combine(raised, AGREEMENT)
     assert after.confidence >= before.confidence
     assert after.severity.rank >= before.severity.rank
-    assert after.rarity <= before.rarity
+    assert evidence(raised)[0] >= evidence(scores)[0]
 
 
 @given(score_lists())
@@ -158,5 +227,5 @@ def test_levels_that_make_no_sense_are_refused(wrong, said):
 
 
 def test_settings_move_the_levels():
-    easy = EnsembleSettings(minimum_confidence=0.2, warning=0.25, critical=0.26)
+    easy = EnsembleSettings(rule="agreement", minimum_confidence=0.2, warning=0.25, critical=0.26)
     assert combine([fired("a", 0.8), quiet("b"), quiet("c")], easy).severity is Severity.CRITICAL

@@ -21,7 +21,7 @@ def calm(second: int, **more) -> Analysis:
 
 
 def alert(
-    second: int, rarity: float = 1e-6, severity: Severity = Severity.INFO, direction: int = 1, lead: str = "", **more
+    second: int, rarity: float = 10.0, severity: Severity = Severity.INFO, direction: int = 1, lead: str = "", **more
 ) -> Analysis:
     contributions = (Contribution("wiki", lead, 90.0, 5.0, 0.9, 20.0, named=True),) if lead else ()
     return Analysis(
@@ -30,7 +30,7 @@ def alert(
         observed=60.0 + second,
         expected=30.0,
         scores=(
-            Score("zscore", 6.0, rarity, 0.7, fired=True, direction=direction),
+            Score("zscore", 6.0, 1e-7, 0.7, fired=True, direction=direction),
             Score("ewma", 1.0, 0.3, 0.05),
             Score("trees", warm=False, reason="learning", windows_left=3),
         ),
@@ -92,12 +92,12 @@ def test_alerts_further_apart_are_two_episodes_with_two_ids():
 @pytest.mark.parametrize(
     ("second_alert", "retold"),
     [
-        (alert(1, rarity=1e-8), True),
-        (alert(1, rarity=1.1e-8), False),
+        (alert(1, rarity=1000.0), True),
+        (alert(1, rarity=990.0), False),
         (alert(1, severity=Severity.WARNING), True),
-        (alert(1, rarity=1e-7, lead="dewiki"), True),
-        (alert(1, rarity=1e-5), False),
-        (alert(1, rarity=1e-5, lead="dewiki"), False),
+        (alert(1, rarity=100.0, lead="dewiki"), True),
+        (alert(1, rarity=1.0), False),
+        (alert(1, rarity=1.0, lead="dewiki"), False),
         (calm(1), False),
     ],
     ids=["rarer", "hardly rarer", "more severe", "new culprit at a peak", "weaker", "weaker with a culprit", "calm"],
@@ -111,14 +111,14 @@ def test_growing_episode_is_told_again_only_when_it_matters(second_alert, retold
 
 
 def test_closing_tells_the_peak_even_if_it_was_not_worth_a_telling():
-    anomalies = told([alert(0), alert(1, rarity=5e-7), alert(2), *(calm(s) for s in range(3, 10))], quiet=5)
-    assert (anomalies[-1].peaked, anomalies[-1].rarity, anomalies[-1].observed) == (1001.0, 5e-7, 61.0)
+    anomalies = told([alert(0), alert(1, rarity=20.0), alert(2), *(calm(s) for s in range(3, 10))], quiet=5)
+    assert (anomalies[-1].peaked, anomalies[-1].rarity, anomalies[-1].observed) == (1001.0, 20.0, 61.0)
 
 
 def test_severity_confidence_and_rarity_never_fall_within_an_episode():
-    analyses = [alert(0, severity=Severity.CRITICAL), alert(1, rarity=1e-12), *(calm(s) for s in range(2, 9))]
+    analyses = [alert(0, severity=Severity.CRITICAL), alert(1, rarity=1e7), *(calm(s) for s in range(2, 9))]
     *_, closed = told(analyses, quiet=5)
-    assert (closed.severity, closed.rarity, closed.peaked) == (Severity.CRITICAL, 1e-12, 1001.0)
+    assert (closed.severity, closed.rarity, closed.peaked) == (Severity.CRITICAL, 1e7, 1001.0)
 
 
 @pytest.mark.parametrize("quality", [Quality.PARTIAL, Quality.GAP])
@@ -171,6 +171,11 @@ def test_silence_stands_beside_an_open_surge():
     assert [a.kind for a in anomalies] == [AnomalyKind.RATE_UP, AnomalyKind.FEED_SILENT, AnomalyKind.FEED_SILENT]
 
 
+def test_no_episode_opens_within_the_cooldown_of_the_last_opening():
+    analyses = [alert(0), calm(1), alert(2), calm(3), alert(9), calm(10), alert(11), calm(12), alert(19), calm(20)]
+    assert spans(told(analyses, quiet=1, cooldown=10)) == [(0.0, None), (0.0, 1.0), (11.0, None), (11.0, 12.0)]
+
+
 def test_series_do_not_share_episodes():
     anomalies = told([alert(0), alert(0, series="other"), alert(1), alert(1, series="other")])
     assert [(a.series, a.opened) for a in anomalies] == [("edits", 1000.0), ("other", 1000.0)]
@@ -181,7 +186,7 @@ _analyses = st.lists(
     st.builds(
         lambda kind, rarity, lead, quality: (kind, rarity, lead, quality),
         st.booleans(),
-        st.sampled_from([1e-5, 1e-7, 1e-9, 1e-12]),
+        st.sampled_from([1.0, 1e2, 1e4, 1e7]),
         st.sampled_from(["", "a", "b"]),
         st.sampled_from([Quality.OK, Quality.OK, Quality.OK, Quality.GAP, Quality.PARTIAL, Quality.BACKFILLED]),
     ),
@@ -199,7 +204,7 @@ def _stream(rows) -> list[Analysis]:
 @given(_analyses, st.integers(0, 60))
 @settings(max_examples=80, deadline=None)
 def test_tellings_are_the_same_in_a_replay_and_over_a_state(rows, at):
-    stream, limits = _stream(rows), EpisodeSettings(quiet=4, acceptance=9)
+    stream, limits = _stream(rows), EpisodeSettings(quiet=4, acceptance=9, cooldown=7)
     first, second, restored = (Episodes(WIKIMEDIA, limits) for _ in range(3))
     whole = told(stream, first)
     begun = told(stream[:at], second)
@@ -223,7 +228,7 @@ def test_every_episode_opens_once_and_closes_at_most_once(rows):
             ended = anomaly.closed
 
 
-@pytest.mark.parametrize("wrong", [{"quiet": 0}, {"acceptance": 0}, {"retell": 1.0}])
+@pytest.mark.parametrize("wrong", [{"quiet": 0}, {"acceptance": 0}, {"cooldown": 0}, {"retell": 1.0}])
 def test_episodes_that_never_open_or_close_are_refused(wrong):
     with pytest.raises(ValueError, match="at least 1"):
         EpisodeSettings(**wrong)

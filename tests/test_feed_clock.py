@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from simulated_feed import Scenario, Windows, arrivals, run
+from simulated_feed import DISCONNECT, STALL, Scenario, Windows, arrivals, run
 
 from tracewave_panel.codec import decode_packed, pack
 from tracewave_panel.core.feed_clock import FeedClock, FeedClockState
@@ -489,10 +489,6 @@ def test_consumer_of_the_simulation_follows_the_contract():
     windows.take([2.5, 1.2, 3.1], [], 4.0)
     assert windows.counts.tolist()[:5] == [0, 1, 1, 2, 0]
     assert (windows.revised, windows.late, windows.events, windows.told) == (1, 1, 4, 4)
-
-
-DISCONNECT = {"kind": "disconnect", "shortest": 5.0, "longest": 120.0}
-STALL = {"kind": "stall", "shortest": 2.0, "longest": 20.0}
 
 
 @pytest.mark.parametrize(

@@ -22,21 +22,30 @@ from tracewave_panel.core.detectors.half_space_trees import HalfSpaceTrees, Tree
 from tracewave_panel.core.detectors.zscore import ZScore
 from tracewave_panel.core.ensemble import EnsembleSettings
 from tracewave_panel.core.episodes import EpisodeSettings
+from tracewave_panel.core.lane import LaneSettings
 from tracewave_panel.errors import StateError
 from tracewave_panel.feeds import WIKIMEDIA
 from tracewave_panel.model import AnomalyKind, Batch, Dropped, Event, Findings, Mark, Quality, Status
 from tracewave_panel.pipeline import Pipeline, PipelineSettings, _checksum
 
+
+def one_span(span: int, gap: int, memory: float) -> DeviationSettings:
+    return DeviationSettings((span,), (gap,), (memory,), rises=(1.0,), falls=(1.0,), warm_up=4, patience=5)
+
+
 DETECTORS = {
-    "zscore": (ZScore, DeviationSettings(warm_up=4, memory=10.0, patience=5)),
-    "ewma": (EwmaChart, DeviationSettings(span=0, gap=2, memory=5.0, warm_up=4, patience=5)),
+    "zscore": (ZScore, one_span(1, gap=1, memory=10.0)),
+    "ewma": (EwmaChart, one_span(3, gap=2, memory=5.0)),
     "trees": (HalfSpaceTrees, TreesSettings(trees=2, height=3, window=4, warm_up=8)),
 }
-EAGER = EnsembleSettings(minimum_confidence=0.1, strong_single=0.5)  # so that short streams have episodes
+EAGER = EnsembleSettings(
+    rule="agreement", minimum_confidence=0.1, strong_single=0.5
+)  # so that short streams have episodes
 
 
 def eager(width: float = 1.0, **more) -> PipelineSettings:
-    analyzer = AnalyzerSettings(**({"detectors": DETECTORS, "ensemble": EAGER, "acceptance": 6} | more))
+    lanes = LaneSettings(more.pop("detectors", DETECTORS), width=width, ensemble=EAGER, quiet=3)
+    analyzer = AnalyzerSettings(lanes, **({"acceptance": 6} | more))
     return PipelineSettings(analyzer, EpisodeSettings(quiet=3, acceptance=6), width)
 
 
@@ -253,7 +262,7 @@ def test_state_of_another_width_or_feed_is_refused_with_both_values(saved):
 
 def test_state_of_another_version_is_refused_before_it_is_read(saved):
     later = codec.pack({"version": 99, "feed": "wikimedia", "something": "else"})
-    assert "version 99, this run has 1" in refused(_checksum(later) + later)
+    assert "version 99, this run has 2" in refused(_checksum(later) + later)
 
 
 @given(st.data())

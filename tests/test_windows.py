@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,10 +13,14 @@ from strategies import WIDTHS, cuts, streams
 
 from tracewave_panel import codec
 from tracewave_panel.core.windows import TumblingWindows, WindowsState, window_index
-from tracewave_panel.feeds import WIKIMEDIA
+from tracewave_panel.feeds import WIKIMEDIA, Feature, Feed
 from tracewave_panel.model import Batch, Dropped, Event, Mark, Quality, Status, Window
 
 HOUR = 3600.0
+MEASURED = msgspec.structs.replace(
+    WIKIMEDIA,
+    features=(*WIKIMEDIA.features, Feature("sum", "sum", "byte_change"), Feature("last", "last", "byte_change")),
+)
 
 
 def edit(moment: float, series: str = "edits", wiki: str = "enwiki", actor: str = "bot", change: float = 0.0) -> Event:
@@ -28,9 +33,9 @@ def batch(watermark: float, *events: Event, **more) -> Batch:
     return Batch(watermark, watermark, events=events, **more)
 
 
-def started(width: float = 1.0) -> TumblingWindows:
+def started(width: float = 1.0, feed: Feed = WIKIMEDIA) -> TumblingWindows:
     """Windows whose first, cut one (0) lies behind."""
-    windows = TumblingWindows(WIKIMEDIA, width)
+    windows = TumblingWindows(feed, width)
     windows.push(batch(width, edit(0.0)))
     return windows
 
@@ -107,6 +112,25 @@ def test_features_and_dimension_counts_follow_the_feed():
     (window,) = started(60.0).push(batch(120.0, *(edit_at(event, 60.0 + event.time) for event in events)))
     assert window.features == pytest.approx((3 / 60, 1.0, 2.0, 2 / 3, 0.0, 14.0))
     assert window.dimension_counts[0] == {"enwiki": 2, "dewiki": 1}
+
+
+@pytest.mark.parametrize(
+    ("moments", "expected"),
+    [
+        ((), (0.0, 0.0, 0.0)),
+        ((1.2,), (-5.0, -5.0, 5.0)),
+        ((1.2, 1.4, 1.9), (2.0, 4.0, 4.0)),
+        ((1.9, 1.4, 1.2), (2.0, 4.0, 4.0)),  # the newest is the last to arrive
+        ((1.2, 0.5), (-2.0, 3.0, 4.0)),  # a late one too
+    ],
+)
+def test_sum_is_signed_and_last_is_of_the_newest_arrival(moments, expected):
+    changes = (-5.0, 3.0, 4.0)
+    windows = started(feed=MEASURED)
+    events = [edit(moment, change=change) for moment, change in zip(moments, changes, strict=False)]
+    (window,) = windows.push(batch(2.0, *events))
+    names = ("sum", "last", "byte_change")
+    assert tuple(window.features[MEASURED.feature_index(name)] for name in names) == expected
 
 
 def edit_at(event: Event, moment: float) -> Event:
@@ -263,18 +287,62 @@ def test_flush_before_anything_came_tells_nothing():
 
 def test_window_of_many_events_is_the_same_in_one_batch_or_many():
     events = [edit(1.0 + i / 20_000, wiki=f"w{i % 7}", change=1.0 / (i + 1)) for i in range(10_000)]
-    whole, pieces = started(), started()
+    whole, pieces = started(feed=MEASURED), started(feed=MEASURED)
     for start in range(0, 10_000, 997):
         pieces.push(batch(1.0, *events[start : start + 997]))
         pieces.snapshot()
     assert codec.pack(whole.push(batch(2.0, *events))) == codec.pack(pieces.push(batch(2.0)))
 
 
+@pytest.mark.parametrize(
+    ("count", "stride"), [(0, 1), (1, 1), (64, 1), (65, 2), (128, 2), (129, 4), (5000, 128), (10_000, 256)]
+)
+@pytest.mark.parametrize("size", [1, 7, 64, 4096, 10_000])
+def test_samples_are_every_so_manyth_event_however_they_came(count, stride, size):
+    events = [numbered(i, 1.0 + i / 20_000) for i in range(count)]
+    windows = started()
+    for start in range(0, count, size):
+        windows.push(batch(1.0, *events[start : start + size]))
+        if start % 3 == 0:
+            saved = codec.pack(windows.snapshot()) if count < 200 or size > 500 else None
+            if saved:
+                windows = TumblingWindows(WIKIMEDIA)
+                windows.restore(codec.decode_packed(saved, WindowsState))
+    (window,) = windows.push(batch(2.0))
+    assert list(window.samples) == events[::stride]
+    assert len(window.samples) <= 64
+
+
+def numbered(number: int, moment: float) -> Event:
+    return Event(moment, moment, moment, "edits", str(number), ("enwiki", "en", "article", "bot", "edit"), (0.0,))
+
+
+def test_gap_and_what_is_told_again_of_it_have_no_samples():
+    windows = started()
+    (gap,) = windows.push(batch(2.0, marks=(Mark(1.0, 2.0, Quality.GAP),)))
+    told = windows.push(batch(3.0, edit(1.5), edit(2.5)))
+    assert [(w.start, str(w.quality), len(w.samples)) for w in (gap, *told)] == [
+        (1.0, "gap", 0),
+        (1.0, "revised", 0),
+        (2.0, "ok", 1),
+    ]
+
+
+def test_state_holds_samples_of_open_windows_alone():
+    windows = started()
+    windows.push(batch(2.0, marks=(Mark(1.0, 2.0, Quality.GAP),)))
+    for second in range(2, 50):
+        windows.push(batch(second + 1.0, *(edit(1.5) for _ in range(80)), *(edit(float(second)) for _ in range(80))))
+    assert len(codec.pack(windows.snapshot())) < 1000
+    windows.push(batch(50.0, *(edit(50.5) for _ in range(80))))
+    assert len(codec.pack(windows.snapshot())) > 1000
+
+
 @given(st.data(), WIDTHS)
 @settings(max_examples=100, deadline=None)
 def test_any_cut_between_watermarks_tells_the_same(data, width):
     stream = data.draw(streams(width))
-    whole, cut = TumblingWindows(WIKIMEDIA, width), TumblingWindows(WIKIMEDIA, width)
+    whole, cut = TumblingWindows(MEASURED, width), TumblingWindows(MEASURED, width)
     told = [window for part in stream for window in whole.push(part)]
     again = [window for part in data.draw(cuts(stream)) for window in cut.push(part)]
     assert codec.pack([*told, *whole.flush()]) == codec.pack([*again, *cut.flush()])
@@ -316,11 +384,11 @@ def test_windows_are_told_gapless_in_order_and_the_damaged_ones_are_partial(data
 @given(st.data(), WIDTHS)
 @settings(max_examples=100, deadline=None)
 def test_snapshot_at_every_point_gives_the_same_continuation(data, width):
-    windows, restored = TumblingWindows(WIKIMEDIA, width), TumblingWindows(WIKIMEDIA, width)
+    windows, restored = TumblingWindows(MEASURED, width), TumblingWindows(MEASURED, width)
     for part in data.draw(streams(width)):
         assert codec.pack(restored.push(part)) == codec.pack(windows.push(part))
         saved = codec.pack(restored.snapshot())
         assert saved == codec.pack(windows.snapshot())
-        restored = TumblingWindows(WIKIMEDIA, width)
+        restored = TumblingWindows(MEASURED, width)
         restored.restore(codec.decode_packed(saved, WindowsState))
     assert codec.pack(restored.flush()) == codec.pack(windows.flush())

@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import math
 import os
-import re
 import signal
 import sys
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import click
 
 from tracewave_panel import __version__, playback
+from tracewave_panel.cli_lab import calibrate, evaluate, nab
+from tracewave_panel.cli_options import Duration, Speed, progress_bar, settings_from, with_settings
 from tracewave_panel.codec import to_json
-from tracewave_panel.config import Settings, load_settings
 from tracewave_panel.errors import ConfigError, TracewaveError
+from tracewave_panel.feeds import FEEDS, WIKIMEDIA
 from tracewave_panel.model import Findings
 from tracewave_panel.playback import Summary
 
 __all__ = ["main"]
-
-F = TypeVar("F", bound=Callable[..., Any])
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
 class _Group(click.Group):
@@ -51,52 +46,13 @@ def main(verbose: bool) -> None:
     )
 
 
-def _with_settings(command: F) -> F:
-    change = click.option("--set", "assignments", multiple=True, metavar="SECTION.KEY=VALUE", help="Change a setting.")
-    file = click.option("--config", type=click.Path(path_type=Path), help="Settings file (default: tracewave.toml).")
-    return file(change(command))
-
-
-def _settings(config: Path | None, assignments: tuple[str, ...], base: Settings | None = None) -> Settings:
-    return load_settings(config, os.environ, assignments, base)
-
-
-class _Speed(click.ParamType[float | None]):
-    """A factor, or None for as fast as it goes."""
-
-    name = "speed"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | None:
-        if value is None or value == "max":
-            return None
-        try:
-            speed = float(value)
-        except ValueError:
-            speed = 0.0
-        if not 0 < speed < math.inf:
-            self.fail(f"{value!r} is neither a positive number nor 'max'", param, ctx)
-        return speed
-
-
-class _Duration(click.ParamType[float]):
-    """Seconds from words such as 90s, 5m, 1h."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", str(value))
-        if not found or float(found[1]) <= 0:
-            self.fail(f"{value!r} is no duration; write it as 90s, 5m or 1h", param, ctx)
-        return float(found[1]) * _UNITS[found[2] or "s"]
-
-
 @main.command()
 @click.option("--source", default="auto", show_default=True, help="auto, wikimedia, synthetic or recording:PATH.")
-@click.option("--speed", type=_Speed(), default="1", show_default=True, help="Of recordings: a factor, or max.")
+@click.option("--speed", type=Speed(), default="1", show_default=True, help="Of recordings: a factor, or max.")
 @click.option("--port", type=click.IntRange(0, 65535), default=5006, show_default=True)
 @click.option("--address", default="127.0.0.1", show_default=True)
 @click.option("--data", type=click.Path(path_type=Path), default=Path("data"), show_default=True, help="Data folder.")
-@_with_settings
+@with_settings
 def serve(
     source: str,
     speed: float | None,
@@ -112,7 +68,7 @@ def serve(
     from tracewave_panel.plan import Planner  # noqa: PLC0415
     from tracewave_panel.runtime import Runtime  # noqa: PLC0415
 
-    settings = _settings(config, assignments)
+    settings = settings_from(config, assignments)
     planner = Planner(settings, source, speed=speed, data=data)
     runtime = Runtime(settings, planner, data=data)
 
@@ -138,11 +94,11 @@ def serve(
 
 @main.command()
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--speed", type=_Speed(), default="1", show_default=True, help="A factor, or max.")
+@click.option("--speed", type=Speed(), default="1", show_default=True, help="A factor, or max.")
 @click.option("--loop", is_flag=True, help="Begin again when it ends.")
 @click.option("--cold", is_flag=True, help="Do not start from the State beside the recording.")
 @click.option("--json", "as_json", is_flag=True, help="Print one object at the end.")
-@_with_settings
+@with_settings
 def replay(
     path: Path,
     speed: float | None,
@@ -153,7 +109,7 @@ def replay(
     assignments: tuple[str, ...],
 ) -> None:
     """Run a recording through the pipeline and tell its anomalies."""
-    settings = _settings(config, assignments).pipeline()
+    settings = settings_from(config, assignments).pipeline()
     if as_json and speed is None and not loop:
         summary = playback.replay(path, settings, cold=cold)
     else:
@@ -197,9 +153,9 @@ async def _interruptible(work: Any) -> Any:
 @main.command()
 @click.argument("source", type=click.Choice(["wikimedia"]))
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--duration", type=_Duration(), help="How long to record, such as 5m; default: until Ctrl-C.")
+@click.option("--duration", type=Duration(), help="How long to record, such as 5m; default: until Ctrl-C.")
 @click.option("--since", help="Begin in the past, such as 1h; without --duration, end at the present.")
-@_with_settings
+@with_settings
 def record(
     source: str,  # noqa: ARG001 (one feed can be recorded so far)
     out: Path,
@@ -213,26 +169,14 @@ def record(
 
     if since is not None:
         assignments = (*assignments, f"wikimedia.since={since}")
-    settings = _settings(config, assignments)
-    with _progress(f"Recording to {out}", duration) as advance:
+    settings = settings_from(config, assignments)
+    with progress_bar(f"Recording to {out}", duration) as advance:
         report = asyncio.run(
             _interruptible(
                 run(settings.wikimedia, out, duration=duration, until_live=since is not None, progress=advance)
             )
         )
     click.echo(report)
-
-
-@contextlib.contextmanager
-def _progress(title: str, total: float | None) -> Iterator[Callable[[float, str], None]]:
-    """A progress bar on a terminal: call it with how far it is and a note."""
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
-
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
-    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(title, total=total, note="")
-        yield lambda done, note: progress.update(task, completed=done, note=note)
 
 
 @main.command("import")
@@ -245,7 +189,7 @@ def import_(kind: str, source: Path, out: Path) -> None:
 
     run = {"druid": imports.import_druid, "eventstreams": imports.import_eventstreams, "sse": imports.import_sse}[kind]
     size = source.stat().st_size if source.is_file() else None
-    with _progress(f"Importing {source.name}", size) as advance:
+    with progress_bar(f"Importing {source.name}", size) as advance:
         report = run(source, out, progress=lambda done, *_: advance(done, ""))
     click.echo(
         f"{report.path}: {report.events} events of {report.rows} rows, {report.undecodable} unreadable; "
@@ -269,12 +213,12 @@ def query(sql: str, data: Path, form: Literal["table", "json", "csv"]) -> None:
 @main.command()
 @click.option("--port", type=int, default=5006, show_default=True)
 @click.option("--data", type=click.Path(path_type=Path), default=Path("data"), show_default=True, help="Data folder.")
-@_with_settings
+@with_settings
 def doctor(port: int, data: Path, config: Path | None, assignments: tuple[str, ...]) -> None:
     """Check versions, port, data folder and feed, and say what to do."""
     from tracewave_panel.doctor import examine  # noqa: PLC0415
 
-    findings = asyncio.run(examine(_settings(config, assignments), port=port, data=data))
+    findings = asyncio.run(examine(settings_from(config, assignments), port=port, data=data))
     for finding in findings:
         click.echo(f"{'ok  ' if finding.fine else 'FAIL'}  {finding.subject}: {finding.words}")
     if not all(finding.fine for finding in findings):
@@ -284,13 +228,20 @@ def doctor(port: int, data: Path, config: Path | None, assignments: tuple[str, .
 @main.command()
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--minutes", type=click.FloatRange(min=1), help="Length; default: the recording that Tracewave ships.")
+@click.option("--feed", type=click.Choice(list(FEEDS)), default=WIKIMEDIA.name, show_default=True)
 @click.option("--overwrite", is_flag=True, help="Replace what is there.")
-@_with_settings
+@with_settings
 def simulate(
-    out: Path, minutes: float | None, overwrite: bool, config: Path | None, assignments: tuple[str, ...]
+    out: Path, minutes: float | None, feed: str, overwrite: bool, config: Path | None, assignments: tuple[str, ...]
 ) -> None:
-    """Make a recording of the synthetic feed, with a warm State and the planted truth beside it."""
+    """Make a recording of a simulated feed, with a warm State and the planted truth beside it."""
     from tracewave_panel.recorder import make_simulation  # noqa: PLC0415
 
     seconds = None if minutes is None else minutes * 60.0
-    click.echo(make_simulation(_settings(config, assignments), out, seconds=seconds, overwrite=overwrite))
+    settings = settings_from(config, assignments)
+    click.echo(make_simulation(settings, out, seconds=seconds, overwrite=overwrite, feed=FEEDS[feed]))
+
+
+main.add_command(calibrate)
+main.add_command(evaluate)
+main.add_command(nab)

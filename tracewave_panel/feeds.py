@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["FEEDS", "WIKIMEDIA", "Feature", "Feed", "Metric"]
+__all__ = ["CRYPTO", "FEEDS", "WIKIMEDIA", "Feature", "Feed", "Metric"]
 
 
 class Feature(msgspec.Struct, frozen=True):
@@ -17,23 +17,31 @@ class Feature(msgspec.Struct, frozen=True):
     fold
         How events make it: ``rate`` (count over width), ``distinct`` (different values of the
         event's ``actor`` or ``subject``), ``share`` (part of the events whose dimension `of` is
-        `value`), ``mean_abs`` (mean absolute measure `of`).
+        `value`), ``mean_abs`` (mean absolute measure `of`), ``sum`` and ``last`` (of measure `of`).
+        All are 0 in a window without events.
     """
 
     name: str
-    fold: Literal["rate", "distinct", "share", "mean_abs"]
+    fold: Literal["rate", "distinct", "share", "mean_abs", "sum", "last"]
     of: str = ""
     value: str = ""
 
 
 class Metric(msgspec.Struct, frozen=True):
-    """A feature that detectors watch. ``count`` metrics are variance-stabilised first."""
+    """A feature that detectors watch.
+
+    Attributes
+    ----------
+    kind
+        ``count``: variance-stabilised first. ``value``: taken as it is. ``price``: watched as
+        log returns in units of their own volatility; 0 means that nothing was traded.
+    """
 
     name: str
     feature: str
     unit: str
     noun: str
-    kind: Literal["count", "value"] = "count"
+    kind: Literal["count", "value", "price"] = "count"
 
 
 class Feed(msgspec.Struct, frozen=True):
@@ -88,4 +96,30 @@ WIKIMEDIA = Feed(
     who="actor",
 )
 
-FEEDS = {feed.name: feed for feed in (WIKIMEDIA,)}
+CRYPTO = Feed(
+    name="crypto",
+    title="Crypto trades",
+    dimensions=("exchange", "symbol", "side"),
+    measures=("price", "quantity", "notional"),
+    features=(
+        Feature("rate", "rate"),
+        Feature("volume", "sum", "notional"),
+        Feature("price", "last", "price"),
+        Feature("buy_share", "share", "side", "buy"),
+    ),
+    metrics=(
+        Metric("trades", "rate", "trades/s", "trades"),
+        Metric("price", "price", "USD", "price", kind="price"),
+    ),
+    series=tuple(
+        f"{exchange}:{symbol}" for exchange in ("binance", "coinbase", "kraken") for symbol in ("BTC-USD", "ETH-USD")
+    ),
+    place="exchange",
+    who="side",
+)
+"""Trades by exchange and symbol, which a series joins by a colon. The side is that of the taker.
+
+A source that carries other venues says so by a copy with other `series`.
+"""
+
+FEEDS = {feed.name: feed for feed in (WIKIMEDIA, CRYPTO)}

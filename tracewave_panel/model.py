@@ -24,6 +24,7 @@ __all__ = [
     "Mark",
     "Origin",
     "Quality",
+    "Sample",
     "Score",
     "Severity",
     "Status",
@@ -206,6 +207,8 @@ class Window(msgspec.Struct, frozen=True):
     revision
         0 at first; one more each time a ``gap`` window is told again with events that
         came after all.
+    samples
+        Some of its events, evenly spread over it, for an explanation to show.
     """
 
     series: str
@@ -218,6 +221,7 @@ class Window(msgspec.Struct, frozen=True):
     dropped: int = 0
     quality: Quality = Quality.OK
     revision: int = 0
+    samples: tuple[Event, ...] = ()
 
     @property
     def end(self) -> float:
@@ -249,6 +253,8 @@ class Score(msgspec.Struct, frozen=True):
         Why it abstains, in words; empty when warm.
     windows_left
         How many more windows it needs until it is warm.
+    span
+        Over how many windows it looked where it found its statistic; 0 when that is not said.
     """
 
     detector: str
@@ -262,6 +268,16 @@ class Score(msgspec.Struct, frozen=True):
     warm: bool = True
     reason: str = ""
     windows_left: int = 0
+    span: int = 0
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """An event that shows what a Contribution is made of. `title` and `link` are hostile text."""
+
+    id: str
+    time: float
+    title: str
+    link: str
 
 
 class Contribution(msgspec.Struct, frozen=True):
@@ -277,6 +293,8 @@ class Contribution(msgspec.Struct, frozen=True):
         Signed root of G: about standard normal when the mix did not change.
     named
         Whether it passed the bar that keeps rare noise from leading.
+    samples
+        Up to three of its events, the newest last.
     """
 
     dimension: str
@@ -286,6 +304,7 @@ class Contribution(msgspec.Struct, frozen=True):
     share: float
     significance: float
     named: bool
+    samples: tuple[Sample, ...] = ()
 
 
 class Analysis(msgspec.Struct, frozen=True):
@@ -299,12 +318,16 @@ class Analysis(msgspec.Struct, frozen=True):
         About one standard deviation of the metric around `expected`, in the metric's unit.
     confidence
         Sum of the scores of the detectors that fired over the number available.
+    evidence
+        Weighted sum of what the detectors' p say beyond the usual, in powers of ten.
     rarity
-        Chance of a window like this on an ordinary day, by the ensemble.
+        Days between two ordinary episodes with at least this evidence: "once in 9 days" is 9.
     alerting
         Whether the ensemble's rule calls this window anomalous.
     completeness
         Share of the change that the named contributions account for.
+    provisional
+        Whether p and rarity rest on a safe default, not on what this feed was seen to do.
     """
 
     metric: str
@@ -314,13 +337,15 @@ class Analysis(msgspec.Struct, frozen=True):
     spread: float | None = None
     scores: tuple[Score, ...] = ()
     confidence: float = 0.0
-    rarity: float = 1.0
+    evidence: float = 0.0
+    rarity: float = 0.0
     severity: Severity = Severity.NONE
     alerting: bool = False
     direction: Direction = 0
     verdict: Verdict = Verdict.NONE
     contributions: tuple[Contribution, ...] = ()
     completeness: float = 0.0
+    provisional: bool = False
 
 
 class Anomaly(msgspec.Struct, frozen=True):
@@ -337,6 +362,8 @@ class Anomaly(msgspec.Struct, frozen=True):
         Start of the window that this telling was made from.
     observed, expected
         The metric at the peak.
+    evidence, rarity, provisional
+        As of the Analysis at the peak; a silent feed has neither, and is told as it is.
     agreeing, quiet, abstained
         Names of the detectors that fired at the peak, that were warm and did not, and that
         were not warm.
@@ -366,6 +393,8 @@ class Anomaly(msgspec.Struct, frozen=True):
     completeness: float
     quality: Quality
     title: str
+    evidence: float = 0.0
+    provisional: bool = False
 
 
 class Findings(msgspec.Struct, frozen=True):

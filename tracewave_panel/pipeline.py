@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -28,7 +28,7 @@ from tracewave_panel.model import Analysis, Anomaly, Batch, Findings, Quality, W
 
 __all__ = ["Pipeline", "PipelineSettings"]
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 _CHECKSUM_SIZE = 16
 Sink = Callable[[Findings], None]
 logger = logging.getLogger(__name__)
@@ -83,6 +83,21 @@ class Pipeline:
         """Tell what is still open, as ``partial``, to the sinks; nothing is learned from it."""
         rest = Batch(batch.arrived_at, batch.watermark, batch.status)
         self._findings.emit(self._judge((rest, self._windows.flush())))
+
+    def warm(self, windows: Iterable[Window]) -> int:
+        """Let the detectors learn windows of the past, oldest first; nothing is told.
+
+        Returns
+        -------
+        int
+            How many were learned: those that are judged.
+        """
+        learned = 0
+        for window in windows:
+            if window.quality.judged:
+                self._analyzer.learn(window)
+                learned += 1
+        return learned
 
     def _fold(self, batch: Batch) -> tuple[Batch, list[Window]]:
         return batch, self._windows.push(batch)

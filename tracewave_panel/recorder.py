@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tracewave_panel.config import Settings
 from tracewave_panel.errors import ConfigError
-from tracewave_panel.feeds import WIKIMEDIA
+from tracewave_panel.feeds import CRYPTO, WIKIMEDIA, Feed
 from tracewave_panel.model import Origin, Status
 from tracewave_panel.pipeline import Pipeline
 from tracewave_panel.sources.bundled import BUNDLED_START, bundled_simulation
@@ -75,7 +75,9 @@ async def record(
     return f"{out}: {events} events in {time.monotonic() - began:.0f} s, {size / 1024:.0f} KiB ({ending})"
 
 
-def make_simulation(settings: Settings, out: Path, *, seconds: float | None, overwrite: bool) -> str:
+def make_simulation(
+    settings: Settings, out: Path, *, seconds: float | None, overwrite: bool, feed: Feed = WIKIMEDIA
+) -> str:
     """Write a simulated recording, the planted truth and a warm State beside it; say in words what was made.
 
     The State is that of a pipeline with these settings after the hour before the recording.
@@ -83,21 +85,28 @@ def make_simulation(settings: Settings, out: Path, *, seconds: float | None, ove
     Parameters
     ----------
     seconds
-        Length; None makes the recording that Tracewave ships.
+        Length; None makes the recording that Tracewave ships, which is of edits.
 
     Raises
     ------
     ConfigError
-        When a file exists and `overwrite` is not set, or cannot be made.
+        When a file exists and `overwrite` is not set, or cannot be made, or trades have no length.
     """
+    if seconds is None and feed is not WIKIMEDIA:
+        raise ConfigError(f"a recording of {feed.title} needs a length: add --minutes 30")
     if overwrite:
         out.unlink(missing_ok=True)
     simulation = (
         bundled_simulation()
         if seconds is None
-        else simulate(settings.synthetic, BUNDLED_START, seconds, warm_up=_WARM_UP)
+        else simulate(
+            settings.synthetic_trades if feed is CRYPTO else settings.synthetic,
+            BUNDLED_START,
+            seconds,
+            warm_up=_WARM_UP,
+        )
     )
-    pipeline = Pipeline(WIKIMEDIA, settings.pipeline(), {})
+    pipeline = Pipeline(feed, settings.pipeline(), {})
     for batch in simulation.warm_up():
         pipeline.emit(batch)
     truth = write_simulation(out, simulation)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import threading
 import time
 from collections.abc import Coroutine
@@ -27,10 +28,18 @@ from tracewave_panel.plan import RETRY_SECONDS, Plan, Planner
 from tracewave_panel.ports import FeedState, SavedState, SourceStatus
 from tracewave_panel.recorder import live_header
 from tracewave_panel.sources.rolling_recording import RollingRecording
+from tracewave_panel.stores.duckdb import DuckDBStore
 from tracewave_panel.stores.open_history import OpenHistory, open_history
 from tracewave_panel.stores.ring import RingStore
+from tracewave_panel.stores.windows_of_history import PastWindows
 
 __all__ = ["Runtime"]
+
+WARM_START_SECONDS = 8.0
+"""How long learning from history may take where there is no State; then windows are left out."""
+WARM_START_SHOWN = 600.0
+"""Seconds for which a page says that there was one."""
+_MEMORIES = 6  # of the explaining baselines, after which a four-hundredth of a count is left
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +75,8 @@ class Runtime:
         self._bus: MemoryBus | None = None
         self._history: OpenHistory | None = None
         self._history_note = ""
+        self._start_note = ""
+        self._start_note_until = 0.0
         self._started = time.time()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -130,16 +141,19 @@ class Runtime:
         """Run a plan to its end; True when another should follow."""
         self.store.clear()
         self._totals = {}
+        self._start_note = ""
         self._history, self._history_note = self._open_history(plan)
         sinks = {"page": self.store.append, "totals": self._count}
         if self._history:
             sinks["history"] = self._history.store.append
         self._pipeline = pipeline = Pipeline(plan.feed, self._settings.pipeline(), sinks)
         self._bus = MemoryBus(self._settings.bus.capacity, shed=plan.live)
-        position = self._restore(plan, pipeline)
+        position, refused = self._restore(plan, pipeline)
         self._plan = plan
         self.run += 1
         try:
+            if refused is not None and self._history:
+                await asyncio.to_thread(self._learn_history, plan, pipeline, self._history.store, refused)
             async with asyncio.TaskGroup() as tasks:
                 watcher = tasks.create_task(self._watch(plan))
                 consumer = tasks.create_task(self._consume(plan, pipeline, self._bus))
@@ -167,19 +181,52 @@ class Runtime:
             logger.error("history is not being kept: %s", error)  # noqa: TRY400
             return None, f"History is not being kept: {error}"
 
-    def _restore(self, plan: Plan, pipeline: Pipeline) -> bytes:
-        """Bring back the State and return the source position it belongs to."""
+    def _restore(self, plan: Plan, pipeline: Pipeline) -> tuple[bytes, str | None]:
+        """Bring back the State: the source position it belongs to, and for a live run without one the reason."""
         try:
             if plan.live and self._history:
                 saved = self._history.store.load_state()
-                if saved:
-                    pipeline.restore(saved.state)
-                    return saved.position
-            elif plan.learned:
+                if saved is None:
+                    return b"", ""
+                pipeline.restore(saved.state)
+                return saved.position, None
+            if plan.learned:
                 pipeline.restore(plan.learned.read_bytes(), learned_only=True)
         except StateError as error:
             logger.warning("%s", error)
-        return b""
+            return b"", str(error) if plan.live else None
+        return b"", None
+
+    def _learn_history(self, plan: Plan, pipeline: Pipeline, store: DuckDBStore, refused: str) -> None:
+        """Let the detectors learn from history in place of a State, and say so; for a thread beside the loop."""
+        learned = 0
+        try:
+            past = self._past(plan, store)
+            if past:
+                self._start_note = f"Learning from {len(past):,} windows of history before the feed is asked"
+                self._start_note_until = math.inf
+                learned = past.teach(pipeline.warm, within=WARM_START_SECONDS, stopped=self._stopping.is_set)
+        except StoreError as error:
+            refused = " ".join(filter(None, (refused, str(error))))
+        self._start_note = ""
+        if learned:
+            self._say(f"Warm start from {learned:,} windows of history: {refused or 'there is no State'}")
+        elif refused:
+            self._say(f"Cold start, without windows of history: {refused}")
+
+    def _past(self, plan: Plan, store: DuckDBStore) -> PastWindows | None:
+        settings, width = self._settings, self._settings.window.width
+        limit = settings.store.warm_start
+        counted = math.ceil(_MEMORIES * settings.explain.memory / width)
+        acceptance = settings.episodes.acceptance
+        if not limit:
+            return None
+        return PastWindows(store, plan.feed, width=width, limit=limit, counted=counted, acceptance=acceptance)
+
+    def _say(self, words: str) -> None:
+        """Log how the run started, and have pages say it for some minutes."""
+        logger.warning("%s", words)  # a run that does not go on from its State is no ordinary one
+        self._start_note, self._start_note_until = words, time.time() + WARM_START_SHOWN
 
     async def _watch(self, plan: Plan) -> None:
         """End the source when told to stop, or when the live feed answers after all."""
@@ -261,7 +308,8 @@ class Runtime:
             return SourceStatus(FeedState("ended", "", self._started), {}, notice=self.failure)
         if self._plan is None:
             return SourceStatus(FeedState("connecting", "trying the live feed", self._started), {})
-        notice = " ".join(filter(None, (self._plan.note, self._history_note)))
+        start = self._start_note if time.time() < self._start_note_until else ""
+        notice = " ".join(filter(None, (self._plan.note, self._history_note, start)))
         return msgspec.structs.replace(self._plan.source.status(), notice=notice)
 
     def counters(self) -> dict[str, int]:

@@ -28,6 +28,7 @@ FIRE = 0.5
 INNER, OUTER = 1.0, 2.5  # spreads on either side of the expected value
 CELL = 0.08  # height of an agreement cell where nobody fired
 NAN = math.nan
+_OF_DETECTORS = ("score", "above", "left", "span")
 MILLISECONDS = 1000.0  # Bokeh's datetime axes count in these
 
 
@@ -128,9 +129,11 @@ class LiveTable:
             "height",
             "warm",
             "stale",
+            "rarity",
+            "provisional",
         ]
         names += [f"feature_{place}" for place in range(len(self._feed.features))]
-        names += [f"{column}_{place}" for place in range(len(self.detectors)) for column in ("score", "above", "left")]
+        names += [f"{column}_{place}" for place in range(len(self.detectors)) for column in _OF_DETECTORS]
         return {name: [] for name in names}
 
     def _row(self, analysis: Analysis) -> dict[str, float]:
@@ -167,6 +170,8 @@ class LiveTable:
         row["fired"] = float(sum(score.fired for score in analysis.scores)) if judged else NAN
         row["height"] = max(row["fired"], CELL)
         row["warm"] = float(sum(score.warm for score in analysis.scores))
+        row["rarity"] = analysis.rarity if judged and row["warm"] else NAN
+        row["provisional"] = float(analysis.provisional)
         for place, name in enumerate(self.detectors):
             row |= _score_columns(place, scores.get(name), judged=judged)
         return row
@@ -175,8 +180,10 @@ class LiveTable:
 def _score_columns(place: int, score: Score | None, *, judged: bool) -> dict[str, float]:
     if score is None or not score.warm or not judged:
         left = NAN if score is None or score.warm else float(score.windows_left)
-        return {f"score_{place}": NAN, f"above_{place}": FIRE, f"left_{place}": left}
-    return {f"score_{place}": score.score, f"above_{place}": max(score.score, FIRE), f"left_{place}": 0.0}
+        values = (NAN, FIRE, left, NAN)
+    else:
+        values = (score.score, max(score.score, FIRE), 0.0, float(score.span))
+    return {f"{column}_{place}": value for column, value in zip(_OF_DETECTORS, values, strict=True)}
 
 
 class EpisodeTable:

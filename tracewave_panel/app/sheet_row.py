@@ -22,6 +22,7 @@ class SheetRow(JSComponent):
     kind = param.String(default="lane", doc="Which figures the row reads out: pulse, lane or agreement.")
     heading = param.String()
     subheading = param.String()
+    hint = param.String(doc="What the row is, in a sentence, for who points at its name.")
     colour = param.String(default="--text-3", doc="Token of the row's line.")
     place = param.Integer(default=0, doc="Number of the detector's columns.")
     seconds = param.Number(default=1.0, doc="Length of a window; what a countdown is counted in.")

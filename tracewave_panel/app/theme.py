@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import panel as pn
 from bokeh.core.templates import FILE
@@ -23,6 +23,7 @@ __all__ = [
     "MONO",
     "SANS",
     "ConsoleTemplate",
+    "Look",
     "asset",
     "detector_look",
     "paint",
@@ -34,12 +35,39 @@ __all__ = [
 
 ASSETS = Path(__file__).parent / "assets"
 AXIS_LEFT, AXIS_RIGHT = 34, 8
+
+
+class Look(NamedTuple):
+    """A detector as a page shows it: name, colour token, what it sees in few words and in a sentence."""
+
+    name: str
+    colour: str
+    sees: str = ""
+    sentence: str = ""
+
+
 DETECTORS = {
-    "zscore": ("z-score", "--d-z"),
-    "ewma": ("EWMA", "--d-ewma"),
-    "trees": ("Half-Space Trees", "--d-trees"),
-    "novelty": ("Novelty", "--d-novelty"),
-    "seasonal": ("Seasonal", "--d-seasonal"),
+    "zscore": Look(
+        "z-score", "--d-z", "sharp changes", "How far a window, or the mean of the last few, is from the last minutes."
+    ),
+    "ewma": Look(
+        "EWMA", "--d-ewma", "small lasting changes", "A control chart: how far the smoothed level is from its baseline."
+    ),
+    "trees": Look(
+        "Half-Space Trees", "--d-trees", "odd mixes of figures", "How rarely all figures of a window came together."
+    ),
+    "novelty": Look(
+        "Novelty",
+        "--d-novelty",
+        "what was never there",
+        "How far the latest stretch is from the stretch of the past most like it.",
+    ),
+    "seasonal": Look(
+        "Seasonal",
+        "--d-seasonal",
+        "against time of day",
+        "How far a window is from what this time of the day, and of the week once known, usually brings.",
+    ),
 }
 MONO, SANS = "JetBrains Mono Variable, monospace", "Inter Variable, sans-serif"
 
@@ -72,13 +100,13 @@ def paint(model: Model, **tokens: str | tuple[str, ...]) -> None:
     model.tags = [*model.tags, {"paint": tokens}]
 
 
-def detector_look(name: str) -> tuple[str, str]:
-    """Name for a person and colour token of a detector; one that is not known keeps its own name.
+def detector_look(name: str) -> Look:
+    """How a detector is shown; one that is not known keeps its own name.
 
-    >>> detector_look("zscore")
-    ('z-score', '--d-z')
+    >>> detector_look("zscore")[:3]
+    ('z-score', '--d-z', 'sharp changes')
     """
-    return DETECTORS.get(name, (one_line(name, 20), "--text-2"))
+    return DETECTORS.get(name) or Look(one_line(name, 20), "--text-2")
 
 
 def plain_figure(x_range: Range1d, y_range: Range1d, ticker: DatetimeTicker, tools: Sequence[Tool]) -> figure:

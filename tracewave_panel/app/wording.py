@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from tracewave_panel.model import Anomaly, AnomalyKind
 
-__all__ = ["MINUS", "NONE", "TIMES", "clock", "figure", "length", "one_line", "ratio"]
+__all__ = ["MINUS", "NONE", "TIMES", "clock", "figure", "length", "one_line", "ratio", "web_address"]
 
 
 MINUS, NONE, TIMES = "\N{MINUS SIGN}", "\N{EN DASH}", "\N{MULTIPLICATION SIGN}"
@@ -68,3 +68,12 @@ def one_line(text: str, limit: int = 160) -> str:
         for character in text[: 2 * limit]
     )
     return kept if len(kept) <= limit else kept[: limit - 1] + "…"
+
+
+def web_address(link: str) -> str:
+    """An address from the feed if a page may link to it, else nothing.
+
+    >>> [web_address(link) for link in ("https://example.org/diff/1", "javascript:alert(1)")]
+    ['https://example.org/diff/1', '']
+    """
+    return link if link.startswith(("https://", "http://")) else ""

@@ -5,6 +5,7 @@ Invariants
 - A series has at most one open episode a metric.
 - An episode opens at its first alerting window and closes once `quiet` windows in a row did not
   alert; its end is that of the last one that did. Windows that are not judged prolong nothing.
+- Within `cooldown` windows of an opening no other opens.
 - Its id is derived from series, metric, kind and opening, so a replay gives the same one.
 - A level that alerts for `acceptance` windows is the new normal: the episode closes, and none opens
   before a window that does not alert.
@@ -13,12 +14,13 @@ Invariants
 from __future__ import annotations
 
 import hashlib
+import math
 
 import msgspec
 
 from tracewave_panel.core.titles import title_of
 from tracewave_panel.feeds import Feed
-from tracewave_panel.model import Analysis, Anomaly, AnomalyKind, Direction, Quality, Severity, Verdict
+from tracewave_panel.model import Analysis, Anomaly, AnomalyKind, Direction, Quality, Severity, Verdict, Window
 
 __all__ = ["EpisodeSettings", "Episodes", "EpisodesState"]
 
@@ -39,18 +41,21 @@ class EpisodeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     acceptance
         Windows after which an episode is taken as the new normal and closed.
     retell
-        It is told again when its rarity falls by this factor, its severity rises, or another
-        value leads its explanation.
+        It is told again when it becomes so many times rarer, its severity rises, or another value leads its
+        explanation.
+    cooldown
+        Windows from an opening on in which no other episode opens.
     """
 
     quiet: int = 60
     acceptance: int = 900
     retell: float = 100.0
+    cooldown: int = 1
 
     def __post_init__(self) -> None:
         """Refuse lengths that never open or never close."""
-        if min(self.quiet, self.acceptance) < 1 or self.retell <= 1:
-            msg = "quiet and acceptance must be at least 1, retell above 1"
+        if min(self.quiet, self.acceptance, self.cooldown) < 1 or self.retell <= 1:
+            msg = "quiet, acceptance and cooldown must be at least 1, retell above 1"
             raise ValueError(msg)
 
 
@@ -66,9 +71,10 @@ class Episode(msgspec.Struct):
 
 
 class EpisodesState(msgspec.Struct, frozen=True):
-    """Open episodes by series and metric."""
+    """Open episodes, and when the last one opened, by series and metric."""
 
     open: tuple[tuple[str, str, Episode], ...]
+    opened: tuple[tuple[str, str, float], ...] = ()
 
 
 class Episodes:
@@ -78,6 +84,7 @@ class Episodes:
         self._feed = feed
         self._settings = settings
         self._open: dict[tuple[str, str], Episode] = {}
+        self._opened: dict[tuple[str, str], float] = {}
 
     def follow(self, analysis: Analysis) -> list[Anomaly]:
         """Take in the next analysis of its series and return what is to be told."""
@@ -90,13 +97,18 @@ class Episodes:
             return told
         episode = self._open.get(key)
         if episode is None:
-            if analysis.alerting:
+            if analysis.alerting and self._rested(key, window):
                 anomaly = self._anomaly(analysis)
                 self._open[key] = Episode(anomaly, anomaly, window.end, age=1)
+                self._opened[key] = window.start
                 told.append(anomaly)
             return told
         told.extend(self._grow(key, episode, analysis))
         return told
+
+    def _rested(self, key: tuple[str, str], window: Window) -> bool:
+        opened = self._opened.get(key, -math.inf)
+        return window.start - opened > (self._settings.cooldown - 0.5) * window.width
 
     def _grow(self, key: tuple[str, str], episode: Episode, analysis: Analysis) -> list[Anomaly]:
         window = analysis.window
@@ -107,7 +119,7 @@ class Episodes:
         episode.age += 1
         if analysis.alerting:
             episode.quiet, episode.last_alert_end = 0, window.end
-            if analysis.rarity < episode.anomaly.rarity or analysis.severity.rank > episode.anomaly.severity.rank:
+            if analysis.rarity > episode.anomaly.rarity or analysis.severity.rank > episode.anomaly.severity.rank:
                 episode.anomaly = self._anomaly(analysis, episode.anomaly)
         else:
             episode.quiet += 1
@@ -122,7 +134,7 @@ class Episodes:
         return []
 
     def _worth_telling(self, told: Anomaly, now: Anomaly) -> bool:
-        rarer = now.rarity * self._settings.retell <= told.rarity
+        rarer = now.rarity >= told.rarity * self._settings.retell
         return rarer or now.severity.rank > told.severity.rank or _leader(now) != _leader(told)
 
     def _follow_silence(self, analysis: Analysis) -> list[Anomaly]:
@@ -159,7 +171,7 @@ class Episodes:
             closed=None,
             severity=severity,
             confidence=max(analysis.confidence, opened.confidence) if opened else analysis.confidence,
-            rarity=min(analysis.rarity, opened.rarity) if opened else analysis.rarity,
+            rarity=max(analysis.rarity, opened.rarity) if opened else analysis.rarity,
             direction=analysis.direction,
             observed=analysis.observed,
             expected=analysis.expected,
@@ -171,6 +183,8 @@ class Episodes:
             completeness=analysis.completeness,
             quality=window.quality,
             title=title_of(self._feed, kind, analysis.verdict, analysis.contributions),
+            evidence=max(analysis.evidence, opened.evidence) if opened else analysis.evidence,
+            provisional=analysis.provisional,
         )
 
     def _silence(self, analysis: Analysis) -> Anomaly:
@@ -203,11 +217,13 @@ class Episodes:
     def snapshot(self) -> EpisodesState:
         """Open episodes as plain values."""
         episodes = ((*key, msgspec.structs.replace(episode)) for key, episode in self._open.items())
-        return EpisodesState(tuple(episodes))
+        opened = ((*key, start) for key, start in self._opened.items())
+        return EpisodesState(tuple(episodes), tuple(opened))
 
     def restore(self, state: EpisodesState) -> None:
         """Go on from a snapshot."""
         self._open = {(series, metric): msgspec.structs.replace(held) for series, metric, held in state.open}
+        self._opened = {(series, metric): start for series, metric, start in state.opened}
 
 
 def _leader(anomaly: Anomaly) -> tuple[str, str] | None:

@@ -10,27 +10,39 @@ With O of N events observed for a value, and a baseline that gives it share q of
 
 G is the log-likelihood ratio of the value against the rest (Wilks 1938; Dunning 1993). Values are
 ranked by root times sqrt(part), both counted in the direction of the alarm. A value is named only
-if its root passes a Bonferroni bar over all values looked at and `own` is at least a fifth; when
-none is, the change is global. For a mix shift (direction 0), part and own are both |O - E| over
-half the sum of |O - E| in the dimension.
+if its root passes a Bonferroni bar over all values looked at and `own` is large enough; when none
+is, the change is global. For a mix shift (direction 0), part and own are both |O - E| over half the
+sum of |O - E| in the dimension.
+
+One value often lies within another (a wiki within its language), and both move together. A leader
+makes way for a value of another dimension that is nearly as strong and could be part of it, unless
+the rest of the leader moved as well; of two that are the same events, the earlier dimension's leads.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import NormalDist
 
 import msgspec
 
-from tracewave_panel.model import Contribution, Direction, Verdict
+from tracewave_panel.core.heavy_values import HeavyValues
+from tracewave_panel.model import Contribution, Direction, Event, Sample, Verdict, Window
 
-__all__ = ["Baseline", "BaselineState", "Explanation", "explain"]
+__all__ = ["Baseline", "BaselineState", "Explanation", "Gathered", "explain"]
+
+MOST_VALUES = 2000
+MOST_SAMPLES = 200
 
 _FALSE_NAMES = 0.02  # chance of naming anything when only the total changed
-_LEAST_OWN = 0.2  # a smaller own part is an aside, not an explanation
+# a smaller own part is an aside, not an explanation; harmless bot runs are the usual ones, and only add
+_LEAST_OWN: Mapping[Direction, float] = {1: 0.25, 0: 0.2, -1: 0.1}
 _PRIOR = 0.5  # events added to every value, so that a new one is not infinitely rare
 _SHOWN = 8
+_NEARLY_AS_STRONG = 0.9
+_UNMOVED = 1.64  # deviations that one in twenty passes by chance
+_SAMPLES_SHOWN = 3
 _RESCALE = 1e100
 _FORGOTTEN = 200.0  # memories after which nothing is left of a count
 
@@ -40,55 +52,46 @@ class BaselineState(msgspec.Struct, frozen=True):
 
     scale: float
     seconds: float
-    counts: tuple[Mapping[str, float], ...]
+    values: tuple[HeavyValues, ...]
 
 
 class Baseline:
     """Counts per dimension value that fade with `memory` seconds.
 
     New counts are weighted up instead of old ones down, so learning touches only the values of
-    the window. At most `most_values` values are held a dimension; the smallest are forgotten.
+    the window. At most `most_values` values are held a dimension, 2,000 in about 250,000 bytes;
+    :class:`~tracewave_panel.core.heavy_values.HeavyValues` says how far off a count may then be.
     """
 
-    def __init__(self, dimensions: int, memory: float = 1800.0, most_values: int = 2000) -> None:
+    def __init__(self, dimensions: int, memory: float = 1800.0, most_values: int = MOST_VALUES) -> None:
         self._memory = memory
         self._most_values = most_values
         self._scale = 1.0
         self._seconds = 0.0
-        self._counts: tuple[dict[str, float], ...] = tuple({} for _ in range(dimensions))
+        self._values = tuple(HeavyValues() for _ in range(dimensions))
 
     def learn(self, dimension_counts: Sequence[Mapping[str, int]], seconds: float) -> None:
         """Take in the counts of the next `seconds`."""
         self._scale *= math.exp(min(seconds / self._memory, _FORGOTTEN))
         scale = self._scale
         self._seconds += seconds * scale
-        for held, counts in zip(self._counts, dimension_counts, strict=True):
-            for value, count in counts.items():
-                held[value] = held.get(value, 0.0) + count * scale
-            if len(held) > 2 * self._most_values:
-                self._forget(held)
+        for values, counts in zip(self._values, dimension_counts, strict=True):
+            values.add(counts, self._most_values, scale)
         if scale > _RESCALE:
             self._seconds /= scale
-            for held in self._counts:
-                for value in held:
-                    held[value] /= scale
+            for values in self._values:
+                values.rescale(scale)
             self._scale = 1.0
 
-    def _forget(self, held: dict[str, float]) -> None:
-        kept = sorted(held.items(), key=lambda item: (-item[1], item[0]))[: self._most_values]
-        held.clear()
-        held.update(kept)
-
-    def expected(self, dimension: int, seconds: float, also: Mapping[str, int]) -> dict[str, float]:
-        """Events of each held value, and of those in `also`, to expect in `seconds`."""
+    def expected(self, dimension: int, seconds: float, also: Iterable[str]) -> tuple[dict[str, float], float]:
+        """Events to expect in `seconds`: of each held value and of those in `also`, and of all together."""
         if not self._seconds:
-            return dict.fromkeys(also, 0.0)
-        prior = _PRIOR * self._scale
-        rate = seconds / self._seconds
-        expected = {value: (count + prior) * rate for value, count in self._counts[dimension].items()}
+            return dict.fromkeys(also, 0.0), 0.0
+        values, prior, rate = self._values[dimension], _PRIOR * self._scale, seconds / self._seconds
+        expected = {value: (count + prior) * rate for value, count in values.counts.items()}
         for value in also:
-            expected.setdefault(value, prior * rate)
-        return expected
+            expected.setdefault(value, (values.forgotten + prior) * rate)
+        return expected, (values.total + prior * len(expected)) * rate
 
     @property
     def empty(self) -> bool:
@@ -97,12 +100,38 @@ class Baseline:
 
     def snapshot(self) -> BaselineState:
         """The baseline as plain values."""
-        return BaselineState(self._scale, self._seconds, tuple(dict(held) for held in self._counts))
+        return BaselineState(self._scale, self._seconds, tuple(values.copy() for values in self._values))
 
     def restore(self, state: BaselineState) -> None:
         """Go on from a snapshot."""
         self._scale, self._seconds = state.scale, state.seconds
-        self._counts = tuple(dict(held) for held in state.counts)
+        self._values = tuple(values.copy() for values in state.values)
+
+
+class Gathered(msgspec.Struct):
+    """What the windows of an alarm hold together, bounded however long it lasts.
+
+    Attributes
+    ----------
+    values
+        One for each dimension; empty before the first window.
+    samples
+        The newest 200 samples of the windows, in their order.
+    """
+
+    values: list[HeavyValues] = []
+    samples: list[Event] = []
+    windows: int = 0
+    seconds: float = 0.0
+
+    def add(self, window: Window) -> None:
+        """Take in the next window."""
+        self.values = self.values or [HeavyValues() for _ in window.dimension_counts]
+        for values, counts in zip(self.values, window.dimension_counts, strict=True):
+            values.add(counts, MOST_VALUES)
+        self.samples = [*self.samples, *window.samples][-MOST_SAMPLES:]
+        self.windows += 1
+        self.seconds += window.width
 
 
 class Explanation(msgspec.Struct, frozen=True):
@@ -113,73 +142,135 @@ class Explanation(msgspec.Struct, frozen=True):
     completeness: float = 0.0
 
 
-def explain(
-    dimensions: Sequence[str],
-    observed: Sequence[Mapping[str, int]],
-    baseline: Baseline,
-    seconds: float,
-    direction: Direction,
-) -> Explanation:
-    """Explain the counts of `seconds` against a baseline.
+def explain(dimensions: Sequence[str], gathered: Gathered, baseline: Baseline, direction: Direction) -> Explanation:
+    """Explain what was gathered against a baseline.
 
     Parameters
     ----------
     dimensions
         Their names.
-    observed
-        For each, the count of every value in the stretch that is explained.
     direction
         1 when the alarm says the counts rose, -1 fell, 0 when only the mix changed.
     """
-    if baseline.empty:
+    if baseline.empty or not gathered.seconds:
         return Explanation()
-    expected = [baseline.expected(i, seconds, counts) for i, counts in enumerate(observed)]
-    bar = NormalDist().inv_cdf(1.0 - _FALSE_NAMES / 2.0 / max(1, sum(map(len, expected))))
-    ranked: list[tuple[float, Contribution]] = []
-    for dimension, counts, usual in zip(dimensions, observed, expected, strict=True):
-        ranked.extend(_rank(dimension, counts, usual, seconds, direction, bar))
-    ranked.sort(key=lambda row: (-row[1].named, -row[0], row[1].dimension, row[1].value))
-    contributions = tuple(contribution for _, contribution in ranked[:_SHOWN])
-    if not contributions or not contributions[0].named:
+    changes = []
+    for position, values in enumerate(gathered.values):
+        usual, usual_total = baseline.expected(position, gathered.seconds, values.counts)
+        changes.append(_Change(position, values.counts, values.total, usual, usual_total, direction))
+    bar = NormalDist().inv_cdf(1.0 - _FALSE_NAMES / 2.0 / max(1, sum(len(change.usual) for change in changes)))
+    ranked = [row for change in changes for row in change.ranked(bar)]
+    ranked.sort(key=lambda row: (-row.named, -row.strength, row.change.position, row.value))
+    if ranked and direction:
+        _make_way(ranked)
+    shown = ranked[:_SHOWN]
+    contributions = tuple([_told(row, dimensions, gathered) for row in shown])
+    if not shown or not shown[0].named:
         return Explanation(Verdict.GLOBAL if direction else Verdict.NONE, contributions)
-    leader = contributions[0].dimension
-    accounted = sum(row.share for _, row in ranked if row.named and row.dimension == leader)
+    leader = shown[0].change
+    accounted = sum(row.part for row in ranked if row.named and row.change is leader)
     return Explanation(Verdict.CULPRIT, contributions, min(1.0, max(0.0, accounted)))
 
 
-def _rank(
-    dimension: str,
-    counts: Mapping[str, int],
-    usual: Mapping[str, float],
-    seconds: float,
-    direction: Direction,
-    bar: float,
-) -> list[tuple[float, Contribution]]:
-    if not usual:
-        return []
-    total, usual_total = float(sum(counts.values())), sum(usual.values())
-    grown = total / usual_total
-    if direction:
-        # a change is never taken as smaller than the noise it stands in
-        change = max(direction * (total - usual_total), math.sqrt(usual_total))
-    else:
-        change = max(sum(abs(counts.get(value, 0) - e * grown) for value, e in usual.items()) / 2.0, 1e-9)
-    rows = []
-    for value in counts if direction > 0 else usual:  # what did not occur has no part in a rise
-        count, base = counts.get(value, 0), usual[value]
-        mixed = base * grown
-        shift = count - mixed
-        if direction * shift < 0:
-            continue  # it went the other way
-        root = _signed_root(count, mixed, total)
-        toward = direction * root if direction else abs(root)
-        own = (direction * shift if direction else abs(shift)) / change
-        part = direction * (count - base) / change if direction else own
-        rank = max(toward, 0.0) * math.sqrt(min(max(part, 0.0), 1.0))
-        named = toward > bar and own >= _LEAST_OWN
-        rows.append((rank, Contribution(dimension, value, count / seconds, base / seconds, part, root, named)))
-    rows.sort(key=lambda row: (-row[0], row[1].value))
-    return rows[:_SHOWN]
+class _Row(msgspec.Struct):
+    """One value, and how strongly it explains the change of its dimension."""
+
+    change: _Change
+    value: str
+    count: float
+    usual: float
+    part: float
+    root: float
+    strength: float
+    named: bool
+
+
+class _Change:
+    """How the counts of one dimension differ from the usual."""
+
+    def __init__(
+        self,
+        position: int,
+        counts: Mapping[str, float],
+        total: float,
+        usual: Mapping[str, float],
+        usual_total: float,
+        direction: Direction,
+    ) -> None:
+        self.position = position
+        self.counts = counts
+        self.total = total
+        self.usual = usual
+        self.usual_total = usual_total
+        self.direction = direction
+
+    def ranked(self, bar: float) -> list[_Row]:
+        """The strongest values; those whose root passes the bar are named if enough of the change is their own."""
+        if not self.usual:
+            return []
+        direction, counts, total = self.direction, self.counts, self.total
+        grown = total / self.usual_total
+        if direction:
+            # a change is never taken as smaller than the noise it stands in
+            whole = max(direction * (total - self.usual_total), math.sqrt(self.usual_total))
+        else:
+            whole = max(sum(abs(counts.get(value, 0) - e * grown) for value, e in self.usual.items()) / 2.0, 1e-9)
+        least = _LEAST_OWN[direction]
+        rows = []
+        for value in counts if direction > 0 else self.usual:  # what did not occur has no part in a rise
+            count, usual = counts.get(value, 0.0), self.usual[value]
+            shift = count - usual * grown
+            if direction * shift < 0:
+                continue  # it went the other way
+            root = _signed_root(count, usual * grown, total)
+            own = (direction * shift if direction else abs(shift)) / whole
+            part = direction * (count - usual) / whole if direction else own
+            strength = abs(root) * math.sqrt(min(max(part, 0.0), 1.0))
+            rows.append(_Row(self, value, count, usual, part, root, strength, abs(root) > bar and own >= least))
+        rows.sort(key=lambda row: (-row.strength, row.value))
+        return rows[:_SHOWN]
+
+    def rest_moved(self, row: _Row, within: _Row) -> bool:
+        """Whether what `row` holds beyond `within` changed in the direction, next to everything outside `row`."""
+        level = (self.total - row.count) / max(self.usual_total - row.usual, 1e-9)
+        rest, usual = row.count - within.count, (row.usual - within.usual) * level
+        return self.direction * 2.0 * (_stabilised(rest) - _stabilised(usual)) > _UNMOVED
+
+
+def _make_way(ranked: list[_Row]) -> None:
+    """Put first the strongest value that explains the change as well as the leader, within which it lies."""
+    leader = ranked[0]
+    size = leader.usual, leader.change.position
+    for at, row in enumerate(ranked):
+        if (
+            row.change is not leader.change
+            and row.strength >= _NEARLY_AS_STRONG * leader.strength
+            and row.count <= leader.count
+            and (row.usual, row.change.position) < size
+            and not leader.change.rest_moved(leader, row)
+        ):
+            row.named = leader.named
+            ranked.insert(0, ranked.pop(at))
+            return
+
+
+def _told(row: _Row, dimensions: Sequence[str], gathered: Gathered) -> Contribution:
+    at = row.change.position
+    carrying = [event for event in gathered.samples if event.dimensions[at] == row.value][-_SAMPLES_SHOWN:]
+    return Contribution(
+        dimension=dimensions[at],
+        value=row.value,
+        observed=row.count / gathered.seconds,
+        expected=row.usual / gathered.seconds,
+        share=row.part,
+        significance=row.root,
+        named=row.named,
+        samples=tuple([Sample(event.id, event.time, event.title, event.link) for event in carrying]),
+    )
+
+
+def _stabilised(count: float) -> float:
+    return math.sqrt(max(0.0, count) + 0.375)  # twice this has variance 1 (Anscombe 1948)
 
 
 def _signed_root(observed: float, expected: float, total: float) -> float:

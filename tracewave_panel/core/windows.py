@@ -53,7 +53,7 @@ def window_index(time: float, width: float) -> int:
 
 
 class _Revision:
-    """A window that was told as gap, with the events that came for it after all."""
+    """A window that was told as gap, with the events that came for it after all; never explained, so no samples."""
 
     __slots__ = ("fold", "pending", "revision")
 
@@ -155,7 +155,7 @@ class TumblingWindows:
         folds = self._folds_of(series)
         late = index < frontier
         if late and any(first <= index <= last for first, last in self._gaps):
-            revision = self._revised.setdefault((series, index), _Revision(Fold(self.feed)))
+            revision = self._revised.setdefault((series, index), _Revision(Fold(self.feed, sampled=False)))
             revision.pending = True
             return revision.fold
         index = max(index, frontier)
@@ -271,6 +271,7 @@ class TumblingWindows:
             dropped=dropped,
             quality=quality,
             revision=revision,
+            samples=fold.samples(),
         )
 
     def snapshot(self) -> WindowsState:

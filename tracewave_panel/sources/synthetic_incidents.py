@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -10,7 +10,18 @@ import numpy as np
 from tracewave_panel.errors import ConfigError
 from tracewave_panel.sources.synthetic_world import VALUES
 
-__all__ = ["FAULTS", "KINDS", "Incident", "Kind", "Planted", "default_schedule", "plant"]
+__all__ = [
+    "FAULTS",
+    "KINDS",
+    "Incident",
+    "Kind",
+    "Planted",
+    "Timetable",
+    "culprits",
+    "default_schedule",
+    "plan",
+    "plant",
+]
 
 _FREQUENT = 25
 
@@ -27,7 +38,7 @@ class Kind(msgspec.Struct, frozen=True):
     dimensions
         Where its culprit is drawn from; none: it touches everything alike.
     weight
-        How often it comes in the default schedule.
+        How often it comes in the default schedule; 0: only when it is asked for.
     """
 
     effect: float
@@ -49,12 +60,13 @@ KINDS: Mapping[str, Kind] = {
     "outage": Kind(0.0, 60, weight=0.5),
     "feed_stall": Kind(0.0, 8),
     "reconnect_backlog": Kind(0.0, 45),
+    "burst": Kind(5.0, 3, ("wiki", "actor"), weight=0),
 }
 """Incidents by name.
 
-A ``bot_burst`` is one bot on one wiki; a ``flash_crowd`` rises fast and fades; a ``drift`` creeps up. An ``outage`` has
-no edits on a feed that proves to be alive. The last two are faults of the feed: edits go on, and arrive in one heap
-when a ``feed_stall`` ends or the connection is back after a ``reconnect_backlog``.
+A ``bot_burst`` is one bot on one wiki; a ``flash_crowd`` rises fast and fades; a ``drift`` creeps up; a ``burst`` is
+over in seconds. An ``outage`` has no edits on a feed that proves to be alive. ``feed_stall`` and ``reconnect_backlog``
+are faults of the feed: edits go on, and arrive in one heap when the stall ends or the connection is back.
 """
 
 FAULTS = frozenset(("feed_stall", "reconnect_backlog"))
@@ -67,7 +79,7 @@ class Incident(msgspec.Struct, frozen=True):
     Attributes
     ----------
     kind
-        One of :data:`KINDS`.
+        One of :data:`KINDS`, or of another feed's.
     after
         Seconds from the start of the stream.
     length
@@ -95,23 +107,34 @@ class Planted(msgspec.Struct, frozen=True):
     culprit: dict[str, str]
 
 
-def plant(incident: Incident, start: float, seed: int) -> Planted:
+def plant(
+    incident: Incident,
+    start: float,
+    seed: int,
+    kinds: Mapping[str, Kind] = KINDS,
+    choices: Callable[[str], Sequence[str]] | None = None,
+) -> Planted:
     """Fill in what an incident leaves open, for a stream that began at `start`.
+
+    Parameters
+    ----------
+    choices
+        Values of a dimension that a culprit is drawn from; None: :func:`culprits`.
 
     Raises
     ------
     ConfigError
         When there is no such kind, or its length is not positive.
     """
-    kind = KINDS.get(incident.kind)
+    kind = kinds.get(incident.kind)
     length = incident.length if incident.length is not None or kind is None else kind.length
     if kind is None or length is None or length <= 0:
-        msg = f"cannot plant {incident}: kinds are {', '.join(KINDS)}, and the length must be positive"
+        msg = f"cannot plant {incident}: kinds are {', '.join(kinds)}, and the length must be positive"
         raise ConfigError(msg)
     culprit = incident.culprit
     if culprit is None:
         rng = np.random.default_rng([seed, 78, int(incident.after)])
-        culprit = {dimension: str(rng.choice(_choices(dimension))) for dimension in kind.dimensions}
+        culprit = {dimension: str(rng.choice((choices or culprits)(dimension))) for dimension in kind.dimensions}
     if incident.kind == "bot_burst":
         culprit = {**culprit, "actor": "bot"}
     begin = start + incident.after
@@ -119,19 +142,67 @@ def plant(incident: Incident, start: float, seed: int) -> Planted:
     return Planted(begin, begin + length, incident.kind, effect, culprit)
 
 
-def _choices(dimension: str) -> tuple[str, ...]:
+def culprits(dimension: str) -> tuple[str, ...]:
+    """Values of a dimension that a culprit is drawn from."""
     # the first value of the others is so frequent that a rise of it is hardly one
     return ("bot", "anonymous") if dimension == "actor" else VALUES[dimension][1:_FREQUENT]
 
 
-def default_schedule(seed: int, every: float) -> Iterator[Incident]:
+def default_schedule(seed: int, every: float, kinds: Mapping[str, Kind] = KINDS) -> Iterator[Incident]:
     """Give incidents of all kinds for ever, one about each `every` seconds, with quiet in between."""
     rng = np.random.default_rng([seed, 77])
-    kinds = list(KINDS)
-    weights = np.array([kind.weight for kind in KINDS.values()])
+    names = list(kinds)
+    weights = np.array([kind.weight for kind in kinds.values()])
     free = 0.0
     while True:
         after = free + every * rng.uniform(0.5, 1.0)
-        name = str(rng.choice(kinds, p=weights / weights.sum()))
+        name = str(rng.choice(names, p=weights / weights.sum()))
         yield Incident(name, float(round(after)))
-        free = after + KINDS[name].length
+        free = after + kinds[name].length
+
+
+def plan(
+    incidents: Sequence[Incident] | None,
+    start: float,
+    seed: int,
+    every: float,
+    kinds: Mapping[str, Kind] = KINDS,
+    choices: Callable[[str], Sequence[str]] | None = None,
+) -> Iterator[Planted]:
+    """Plant these incidents in order of start, or the default schedule for None, as :func:`plant` does one."""
+    if incidents is None:
+        ordered = default_schedule(seed, every, kinds)
+    else:
+        ordered = iter(sorted(incidents, key=lambda incident: incident.after))
+    return (plant(incident, start, seed, kinds, choices) for incident in ordered)
+
+
+class Timetable:
+    """Takes what is planned as time comes to it.
+
+    Parameters
+    ----------
+    planned
+        In order of start.
+
+    Attributes
+    ----------
+    planted
+        What has been taken so far.
+    active
+        What of it may touch the stretch that was last taken up.
+    """
+
+    def __init__(self, planned: Iterator[Planted]) -> None:
+        self._planned = planned
+        self._next = next(planned, None)
+        self.planted: list[Planted] = []
+        self.active: list[Planted] = []
+
+    def take_up(self, begin: float, until: float) -> None:
+        """Go on to the stretch ``[begin, until)``."""
+        while self._next is not None and self._next.start < until:
+            self.planted.append(self._next)
+            self.active.append(self._next)
+            self._next = next(self._planned, None)
+        self.active = [one for one in self.active if one.end > begin]

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from tracewave_panel.errors import ConfigError
-from tracewave_panel.sources.synthetic_incidents import FAULTS, Incident, Planted
-from tracewave_panel.sources.synthetic_world import MIX, VALUES, Columns, culprit_mask, draw_edits
+from tracewave_panel.feeds import WIKIMEDIA, Feed
+from tracewave_panel.sources.synthetic_incidents import FAULTS, Incident, Planted, Timetable, plan
+from tracewave_panel.sources.synthetic_world import MIX, VALUES, Columns, culprit_mask, draw_edits, join
 
 __all__ = ["SyntheticSettings", "Traffic"]
 
@@ -48,6 +49,9 @@ class SyntheticSettings(msgspec.Struct, frozen=True):
         How many times faster than real the source runs; None: as fast as it can.
     """
 
+    feed: ClassVar[Feed] = WIKIMEDIA
+    event: ClassVar[str] = "edit"
+
     seed: int = 1
     rate: float = 30.0
     dispersion: float = 8.0
@@ -62,6 +66,14 @@ class SyntheticSettings(msgspec.Struct, frozen=True):
                 f"incident every {self.every} s: the seed must not be negative, the others must be positive"
             )
 
+    def planned(self, start: float) -> Iterator[Planted]:
+        """Say what is planted in a stream from `start` on, in order of start."""
+        return plan(self.incidents, start, self.seed, self.every)
+
+    def maker(self, start: float, planned: Iterator[Planted]) -> Traffic:
+        """Begin a stream at `start`."""
+        return Traffic(self, start, planned)
+
 
 class _BotRun(NamedTuple):
     start: float
@@ -71,7 +83,7 @@ class _BotRun(NamedTuple):
     editor: int
 
 
-class Traffic:
+class Traffic(Timetable):
     """Endless edits of one seed and start.
 
     Parameters
@@ -83,40 +95,32 @@ class Traffic:
 
     Attributes
     ----------
-    planted
-        What has been taken so far.
-    active
-        What of it may touch the last minute made.
     until
         Up to where edits were made, seconds.
     """
 
+    most_a_read = 400
+    heartbeat = math.inf
+
     def __init__(self, settings: SyntheticSettings, start: float, planned: Iterator[Planted]) -> None:
+        super().__init__(planned)
         self._settings = settings
         self._rng = np.random.default_rng([settings.seed, int(start)])
-        self._planned = planned
-        self._next = next(planned, None)
         self._walk = self._rng.normal(0, _WALK_SPREAD)
         self._runs: list[_BotRun] = []
-        self.planted: list[Planted] = []
-        self.active: list[Planted] = []
         self.until = start
 
     def block(self) -> Columns:
         """Make the edits of the next minute, in order of arrival."""
         begin, self.until = self.until, self.until + _BLOCK
-        while self._next is not None and self._next.start < self.until:
-            self.planted.append(self._next)
-            self.active.append(self._next)
-            self._next = next(self._planned, None)
-        self.active = [one for one in self.active if one.end > begin]
+        self.take_up(begin, self.until)
         incidents = [one for one in self.active if one.kind not in FAULTS]
         seconds = np.arange(begin, self.until, dtype=np.float64)
         expected = self._expected(seconds)
         layers = [draw_edits(self._rng, self._times(seconds, self._scatter(expected)), MIX)]
         layers += self._bot_runs(seconds)
         layers += [self._rise(one, seconds, expected) for one in incidents if one.effect > 1]
-        edits = Columns(*(np.concatenate(column) for column in zip(*map(msgspec.structs.astuple, layers), strict=True)))
+        edits = join(layers)
         for one in incidents:
             if one.effect < 1:
                 edits = self._thinned(edits, one)

@@ -7,7 +7,7 @@ is the same whatever the seed of the stream drawn from it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -17,7 +17,7 @@ from tracewave_panel.errors import ConfigError
 from tracewave_panel.feeds import WIKIMEDIA
 from tracewave_panel.model import Event
 
-__all__ = ["MIX", "VALUES", "Columns", "culprit_mask", "draw_edits", "event_at"]
+__all__ = ["DIMENSIONS", "MIX", "VALUES", "Columns", "culprit_mask", "draw_edits", "event_at", "join"]
 
 # fmt: off
 _LANGUAGES = (
@@ -113,12 +113,13 @@ def _pools() -> tuple[NDArray[np.int64], ...]:
 
 
 _EDITORS, _FIRST_EDITOR, _PAGES, _FIRST_PAGE = _pools()
-_DIMENSIONS = [
+DIMENSIONS = tuple(
     tuple((domain, _language(domain), namespace, actor, kind) for kind in ("edit", "new"))
     for domain in _DOMAINS
     for namespace in _NAMESPACE_SHARES
     for actor in _ACTORS
-]
+)
+"""The feed's dimensions of an edit, by its cell and by whether it makes a page."""
 
 
 class Columns(msgspec.Struct, frozen=True):
@@ -135,6 +136,15 @@ class Columns(msgspec.Struct, frozen=True):
     def take(self, which: NDArray[np.int64] | NDArray[np.bool_]) -> Columns:
         """Edits at these positions, or where this is true."""
         return Columns(*(column[which] for column in msgspec.structs.astuple(self)))
+
+    def event(self, position: int, *, id: str, time: float, arrived_at: float) -> Event:  # noqa: A002
+        """Make the Event of one position."""
+        return event_at(self, position, id=id, time=time, arrived_at=arrived_at)
+
+
+def join(parts: Sequence[Columns]) -> Columns:
+    """Edits of all parts, one part after the other."""
+    return Columns(*(np.concatenate(column) for column in zip(*map(msgspec.structs.astuple, parts), strict=True)))
 
 
 def culprit_mask(culprit: Mapping[str, str]) -> NDArray[np.bool_]:
@@ -195,7 +205,7 @@ def draw_edits(
 def event_at(columns: Columns, position: int, *, id: str, time: float, arrived_at: float) -> Event:  # noqa: A002
     """Make the Event of one position. It has no link: such pages exist nowhere."""
     cell = int(columns.cell[position])
-    dimensions = _DIMENSIONS[cell][int(columns.new[position])]
+    dimensions = DIMENSIONS[cell][int(columns.new[position])]
     wiki, _, namespace, actor, _ = dimensions
     title = f"{_TITLES[namespace]}{columns.page[position]}"
     return Event(

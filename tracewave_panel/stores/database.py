@@ -24,7 +24,7 @@ _LAST_TOLD = """
 
 
 class Database:
-    """The history of one feed, open for writing; made if there is none.
+    """The history of one feed, open for writing; made if there is none, brought up to date if it is older.
 
     Raises
     ------
@@ -87,13 +87,16 @@ class Database:
             identity = _identity(self._feed)
             found = _read_meta(connection, path)
             if found is None:
-                _create(connection, self._feed, {**identity, "origin": self._origin.value})
+                meta = {"schema_version": str(schema.VERSION), **identity, "origin": self._origin.value}
+                _create(connection, self._feed, meta)
             elif not identity.items() <= found.items():
                 differing = ", ".join(f"{key} {found.get(key)}" for key in identity if found.get(key) != identity[key])
                 raise StoreError(
                     f"{path} is the history of something else ({differing}); "
                     "give this feed a folder of its own with --data, or move the file away"
                 )
+            elif int(found["schema_version"]) < schema.VERSION:
+                _migrate(connection, self._feed)
             # last, because it is what keeps ad-hoc SQL from undoing the rest
             connection.execute("SET lock_configuration = true")
         return connection
@@ -170,7 +173,6 @@ def _read_meta(connection: duckdb.DuckDBPyConnection, path: Path) -> dict[str, s
 
 def _identity(feed: Feed) -> dict[str, str]:
     return {
-        "schema_version": str(schema.VERSION),
         "feed": feed.name,
         "features": msgspec.json.encode([feature.name for feature in feed.features]).decode(),
         "dimensions": msgspec.json.encode(feed.dimensions).decode(),
@@ -183,6 +185,14 @@ def _create(connection: duckdb.DuckDBPyConnection, feed: Feed, meta: dict[str, s
         connection.execute(statement)
     connection.executemany("INSERT INTO meta VALUES (?, ?)", list(meta.items()))
     connection.commit()
+
+
+def _migrate(connection: duckdb.DuckDBPyConnection, feed: Feed) -> None:
+    for transaction in schema.migrations(feed):
+        connection.begin()
+        for statement in transaction:
+            connection.execute(statement)
+        connection.commit()
 
 
 def _in_words(error: duckdb.Error, path: Path) -> StoreError:

@@ -48,7 +48,8 @@ class DuckDBStore:
     windows begin after what is stored. Without a State nothing is taken over: what a run told that
     was killed before its first State stays, an anomaly that it left open included.
 
-    Raw events are not stored: :meth:`events` says how many were missed. Anomalies superseded by a
+    Raw events are not stored: :meth:`events` says how many were missed. Nor are the samples of
+    windows and of their contributions; those of an anomaly's are. Anomalies superseded by a
     later telling, and windows by a later revision, are not missed.
 
     Parameters

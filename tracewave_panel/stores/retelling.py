@@ -35,7 +35,12 @@ _ANOMALIES = """
                       epoch_us(updated) / 1e6 AS updated, epoch_us(closed) / 1e6 AS closed)
     FROM anomalies WHERE told > $after ORDER BY told LIMIT $limit
 """
-_CONTRIBUTIONS = "SELECT * FROM contributions SEMI JOIN page USING (anomaly_id) ORDER BY rank"
+_CONTRIBUTIONS = """
+    SELECT * REPLACE (
+        [{'id': s.id, 'time': epoch_us(s.time) / 1e6, 'title': s.title, 'link': s.link} FOR s IN samples] AS samples
+    )
+    FROM contributions SEMI JOIN page USING (anomaly_id) ORDER BY rank
+"""
 
 
 def read_analyses(cursor: duckdb.DuckDBPyConnection, feed: Feed, after: int, limit: int) -> list[tuple[int, Analysis]]:

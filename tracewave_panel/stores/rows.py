@@ -113,7 +113,7 @@ class _Collected:
             "contributions": [
                 (anomaly.id, *row)
                 for _, anomaly in self._anomalies.values()
-                for row in _contribution_rows(anomaly.contributions)
+                for row in _contribution_rows(anomaly.contributions, sampled=True)
             ],
             "gaps": [(start, micros(gap.end), micros(recorded_at)) for start, (gap, recorded_at) in self._gaps.items()],
         }
@@ -137,7 +137,9 @@ def _judgement(judged: Analysis | Anomaly) -> tuple[Any, ...]:
         judged.observed,
         judged.expected,
         judged.confidence,
+        judged.evidence,
         judged.rarity,
+        judged.provisional,
         judged.severity.value,
         judged.direction,
         judged.verdict.value,
@@ -165,5 +167,11 @@ def _anomaly_row(number: int, anomaly: Anomaly) -> tuple[Any, ...]:
     )
 
 
-def _contribution_rows(contributions: Iterable[Contribution]) -> list[tuple[Any, ...]]:
-    return [(rank, *msgspec.structs.astuple(each)) for rank, each in enumerate(contributions, 1)]
+def _contribution_rows(contributions: Iterable[Contribution], *, sampled: bool = False) -> list[tuple[Any, ...]]:
+    """A row each; samples are kept with anomalies alone, since windows repeat them."""
+    rows = []
+    for rank, each in enumerate(contributions, 1):
+        *fields, samples = msgspec.structs.astuple(each)
+        told = [{**msgspec.structs.asdict(sample), "time": micros(sample.time)} for sample in samples]
+        rows.append((rank, *fields, told) if sampled else (rank, *fields))
+    return rows

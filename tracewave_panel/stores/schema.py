@@ -14,22 +14,25 @@ import pyarrow as pa
 
 from tracewave_panel.feeds import Feed
 
-__all__ = ["DEPENDANTS", "VERSION", "Column", "TableSchema", "statements", "tables"]
+__all__ = ["DEPENDANTS", "VERSION", "Column", "TableSchema", "migrations", "statements", "tables"]
 
-VERSION = 1
+VERSION = 2
 
 DEPENDANTS = ("metrics", "scores", "dimension_counts", "window_contributions")
 """Tables whose rows belong to a window, by series and start."""
 
+_SAMPLES = "STRUCT(id VARCHAR, time TIMESTAMPTZ, title VARCHAR, link VARCHAR)[]"
+_TIME = pa.timestamp("us", "UTC")
 _ARROW = {
     "VARCHAR": pa.string(),
     "VARCHAR[]": pa.list_(pa.string()),
-    "TIMESTAMPTZ": pa.timestamp("us", "UTC"),
+    "TIMESTAMPTZ": _TIME,
     "DOUBLE": pa.float64(),
     "BIGINT": pa.int64(),
     "TINYINT": pa.int8(),
     "BOOLEAN": pa.bool_(),
     "BLOB": pa.binary(),
+    _SAMPLES: pa.list_(pa.struct({"id": pa.string(), "time": _TIME, "title": pa.string(), "link": pa.string()})),
 }
 
 
@@ -64,7 +67,11 @@ _JUDGEMENT = (
     Column("observed", "DOUBLE", "the metric"),
     Column("expected", "DOUBLE", "what the detectors expected; NULL: nobody knew"),
     Column("confidence", "DOUBLE", "scores of the detectors that fired over the number available, 0 to 1"),
-    Column("rarity", "DOUBLE", "chance of a window like this on an ordinary day"),
+    Column("evidence", "DOUBLE", "what the detectors' p say beyond the usual, in powers of ten, weighted and added up"),
+    Column("rarity", "DOUBLE", "days between two ordinary episodes with at least this evidence"),
+    Column(
+        "provisional", "BOOLEAN", "whether p and rarity rest on a safe default, not on what this feed was seen to do"
+    ),
     Column("severity", "VARCHAR", "none, info, warning or critical"),
     Column("direction", "TINYINT", "1 a rise, -1 a fall, 0 the mix alone"),
     Column("verdict", "VARCHAR", "what the explanation concluded: culprit, global or none"),
@@ -74,8 +81,8 @@ _CONTRIBUTION = (
     Column("rank", "BIGINT", "1 is the strongest"),
     Column("dimension", "VARCHAR", "which dimension"),
     Column("value", "VARCHAR", "which of its values"),
-    Column("observed", "DOUBLE", "events of this value"),
-    Column("expected", "DOUBLE", "events of this value by its baseline"),
+    Column("observed", "DOUBLE", "events of this value a second"),
+    Column("expected", "DOUBLE", "events of this value a second by its baseline"),
     Column("share", "DOUBLE", "part of the whole change; negative: it went the other way"),
     Column("significance", "DOUBLE", "signed root of G, about standard normal when the mix did not change"),
     Column("named", "BOOLEAN", "whether it passed the bar that keeps rare noise from leading"),
@@ -131,6 +138,7 @@ def tables(feed: Feed) -> dict[str, TableSchema]:
                 Column("warm", "BOOLEAN", "false: it abstains"),
                 Column("reason", "VARCHAR", "why it abstains"),
                 Column("windows_left", "BIGINT", "windows it needs until it is warm"),
+                Column("span", "BIGINT", "over how many windows it looked; 0: that is not said"),
             ),
         ),
         TableSchema(
@@ -172,7 +180,13 @@ def tables(feed: Feed) -> dict[str, TableSchema]:
         TableSchema(
             "contributions",
             "What explains an anomaly, at its peak. Key: anomaly_id, rank.",
-            (Column("anomaly_id", "VARCHAR", "anomalies.id"), *_CONTRIBUTION),
+            (
+                Column("anomaly_id", "VARCHAR", "anomalies.id"),
+                *_CONTRIBUTION,
+                Column(
+                    "samples", _SAMPLES, "up to three of its events, the newest last; title and link are the feed's"
+                ),
+            ),
         ),
         TableSchema(
             "gaps",
@@ -255,11 +269,44 @@ def statements(feed: Feed) -> Iterator[str]:
     for schema in tables(feed).values():
         columns = ", ".join(f"{_name(column.name)} {column.type}" for column in schema.columns)
         yield f"CREATE TABLE {schema.name} ({columns})"
+    for name, (_, select) in _VIEWS.items():
+        yield f"CREATE VIEW {name} AS {select}"
+    yield from _comments(feed)
+
+
+_ADDED_BY_2 = (
+    ("metrics", "evidence", "0"),
+    ("metrics", "provisional", "true"),
+    ("anomalies", "evidence", "0"),
+    ("anomalies", "provisional", "true"),
+    ("scores", "span", "0"),
+    ("contributions", "samples", "[]"),
+)
+
+
+def migrations(feed: Feed) -> tuple[tuple[str, ...], ...]:
+    """SQL that brings a history of schema 1 to this one, a transaction each.
+
+    The last one says that it is done; whatever stopped before that is done again. What was rarity,
+    the chance of a window, becomes days between two such windows.
+    """
+    columns = {(table, column.name): column for table, schema in tables(feed).items() for column in schema.columns}
+    added = tuple(
+        f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {name} {columns[table, name].type} DEFAULT {value}"
+        for table, name, value in _ADDED_BY_2
+    )
+    days = "CASE WHEN rarity > 0 THEN (SELECT coalesce(max(width), 1) FROM windows) / 86400 / rarity ELSE 0 END"
+    converted = tuple(f"UPDATE {table} SET rarity = {days}" for table in ("metrics", "anomalies"))  # noqa: S608 - our own
+    done = f"UPDATE meta SET value = '{VERSION}' WHERE key = 'schema_version'"  # noqa: S608 - our own number
+    return added, tuple(_comments(feed)), (*converted, done)
+
+
+def _comments(feed: Feed) -> Iterator[str]:
+    for schema in tables(feed).values():
         yield f"COMMENT ON TABLE {schema.name} IS {_text(schema.comment)}"
         for column in schema.columns:
             yield f"COMMENT ON COLUMN {schema.name}.{_name(column.name)} IS {_text(column.comment)}"
-    for name, (comment, select) in _VIEWS.items():
-        yield f"CREATE VIEW {name} AS {select}"
+    for name, (comment, _) in _VIEWS.items():
         yield f"COMMENT ON VIEW {name} IS {_text(comment)}"
 
 

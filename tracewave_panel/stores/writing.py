@@ -97,7 +97,7 @@ def _stage(connection: duckdb.DuckDBPyConnection, arrow: pa.Table) -> None:
 
 def _insert(connection: duckdb.DuckDBPyConnection, table: str, arrow: pa.Table) -> None:
     _stage(connection, arrow)
-    connection.execute(f"INSERT INTO {table} SELECT * FROM staged")  # noqa: S608 - our own table names
+    connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM staged")  # noqa: S608 - our own table names
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from tracewave_panel.model import (
     Contribution,
     Findings,
     Quality,
+    Sample,
     Score,
     Severity,
     Status,
@@ -54,23 +55,26 @@ def some_analysis(
         expected=9.5,
         spread=3.0,
         scores=(
-            Score("zscore", 4.2, 1e-5, 0.5, fired=True, direction=1, expected=9.5, spread=3.0),
+            Score("zscore", 4.2, 1e-5, 0.5, fired=True, direction=1, expected=9.5, spread=3.0, span=10),
             Score("ewma", 0.2, 0.4, 0.04),
             Score("half_space_trees", warm=False, reason="needs 200 more windows", windows_left=200),
         ),
         confidence=0.25,
-        rarity=1e-4,
+        evidence=3.5,
+        rarity=0.4,
         severity=Severity.INFO,
         alerting=True,
         direction=1,
         verdict=Verdict.CULPRIT,
         contributions=_contributions(),
         completeness=0.9,
+        provisional=True,
     )
 
 
 def some_anomaly(identity: str, second: int) -> Anomaly:
     """One open anomaly that began with the window of that number."""
+    samples = tuple(Sample(f"edit {number}", T0 + second + number / 8, "<i>Page</i>", "") for number in range(3))
     return Anomaly(
         id=identity,
         series="edits",
@@ -82,7 +86,7 @@ def some_anomaly(identity: str, second: int) -> Anomaly:
         closed=None,
         severity=Severity.WARNING,
         confidence=0.7,
-        rarity=1e-9,
+        rarity=9.0,
         direction=1,
         observed=90.0,
         expected=30.5,
@@ -90,15 +94,17 @@ def some_anomaly(identity: str, second: int) -> Anomaly:
         quiet=(),
         abstained=("half_space_trees",),
         verdict=Verdict.CULPRIT,
-        contributions=_contributions(),
+        contributions=_contributions(samples),
         completeness=0.8,
         quality=Quality.OK,
         title="<b>dewiki</b> 'three times' as many edits",
+        evidence=7.25,
+        provisional=True,
     )
 
 
-def _contributions() -> tuple[Contribution, ...]:
+def _contributions(samples: tuple[Sample, ...] = ()) -> tuple[Contribution, ...]:
     return (
-        Contribution("wiki", "dewiki", 60.0, 5.0, 0.9, 12.5, named=True),
+        Contribution("wiki", "dewiki", 60.0, 5.0, 0.9, 12.5, named=True, samples=samples),
         Contribution("actor", "user", 10.0, 9.0, -0.01, -0.3, named=False),
     )

@@ -10,6 +10,16 @@
     return made;
   };
 
+  // Only http(s) addresses become links; any other is words alone.
+  const anchor = (text, address) => {
+    if (!/^https?:\/\//i.test(address)) return element("span", "", text);
+    const made = element("a", "", text);
+    made.href = address;
+    made.target = "_blank";
+    made.rel = "noopener noreferrer nofollow";
+    return made;
+  };
+
   const drawing = (size, box, ...paths) => {
     const svg = document.createElementNS(SVG, "svg");
     for (const [name, value] of Object.entries({width: size, height: size, viewBox: `0 0 ${box} ${box}`, "aria-hidden": "true"}))
@@ -39,6 +49,24 @@
   };
   const figure = (value) =>
     Number.isFinite(value) ? (Math.abs(value) < 100 ? value.toFixed(1) : Math.round(value).toLocaleString("en")) : "–";
+
+  // How rare, from the days between two ordinary episodes like it; nothing where that is not known.
+  const times = (number, unit) => (number < 1.5 ? `once ${unit}` : `${Math.round(number)} times ${unit}`);
+  const rarity = (days) => {
+    if (!(days > 0)) return "";
+    if (days >= 36_525) return "less than once in 100 years";
+    if (days >= 730) return `once in ${Math.round(days / 365.25)} years`;
+    if (days >= 60) return `once in ${Math.round(days / 30.44)} months`;
+    if (days >= 1.5) return `once in ${Math.round(days)} days`;
+    if (days >= 1 / 24) return times(1 / days, "a day");
+    return days >= 1 / 1440 ? times(1 / (24 * days), "an hour") : "ordinary";
+  };
+  const provisional = () => {
+    const mark = element("abbr", "provisional", "provisional");
+    mark.title = "This feed has no reference of its own yet: chances are a safe default";
+    mark.tabIndex = 0;
+    return mark;
+  };
 
   const announce = (name, detail) => window.dispatchEvent(new CustomEvent(`tracewave:${name}`, {detail}));
   // A listener of a component lets go when its element has left the page.
@@ -84,5 +112,5 @@
       }
   };
 
-  window.tracewave = {element, drawing, severityMark, clock, length, figure, announce, listen, repaint, row: null, rowAt: performance.now()};
+  window.tracewave = {element, anchor, drawing, severityMark, clock, length, figure, rarity, provisional, announce, listen, repaint, row: null, rowAt: performance.now()};
 })();

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -13,7 +14,7 @@ from panel.custom import JSComponent
 from panel.viewable import Viewer
 
 from tracewave_panel.app.theme import asset, detector_look
-from tracewave_panel.app.wording import NONE, figure, length, one_line, ratio
+from tracewave_panel.app.wording import NONE, clock, figure, length, one_line, ratio, web_address
 from tracewave_panel.feeds import Feed
 from tracewave_panel.model import Analysis, Anomaly, AnomalyKind, Contribution, Verdict
 
@@ -27,6 +28,7 @@ class CardList(JSComponent):
     """Keeps one element an id and changes it in place; every word enters as ``textContent``."""
 
     cards = param.String(default="[]", doc="JSON of all cards, newest first.")
+    noun = param.String(doc="What the events are called, in the plural.")
     judging = param.String(doc="How many detectors judge, for the empty state.")
 
     _esm = asset("components/cards.js")
@@ -40,7 +42,7 @@ class Cards(Viewer):
         super().__init__(**params)
         self._unit = feed.metrics[0].unit.replace("events/s", "/s")
         self._told: dict[str, Anomaly] = {}
-        self._list = CardList()
+        self._list = CardList(noun=feed.metrics[0].noun)
 
     def tell(self, anomalies: tuple[Anomaly, ...], last: Analysis | None) -> None:
         """Take in new tellings; sends nothing when there are none."""
@@ -54,9 +56,9 @@ class Cards(Viewer):
 
     def _card(self, anomaly: Anomaly) -> dict[str, Any]:
         detectors = [
-            *((*detector_look(name), "agrees") for name in anomaly.agreeing),
-            *((*detector_look(name), "quiet") for name in anomaly.quiet),
-            *((*detector_look(name), "abstains") for name in anomaly.abstained),
+            *((detector_look(name), "agrees") for name in anomaly.agreeing),
+            *((detector_look(name), "quiet") for name in anomaly.quiet),
+            *((detector_look(name), "abstains") for name in anomaly.abstained),
         ]
         agreeing, judging = len(anomaly.agreeing), len(anomaly.agreeing) + len(anomaly.quiet)
         return {
@@ -70,12 +72,15 @@ class Cards(Viewer):
             "ratio": ratio(anomaly),
             "unit": self._unit,
             "confidence": f"{anomaly.confidence:.2f}",
+            "rarity": anomaly.rarity,
+            "provisional": anomaly.provisional,
             "agreement": f"{agreeing} of {judging} agree",
-            "detectors": [(name, word, colour) for name, colour, word in detectors],
+            "detectors": [(look.name, word, look.colour) for look, word in detectors],
             "verdict": anomaly.verdict.value,
             "completeness": anomaly.completeness,
             "conclusion": _conclusion(anomaly),
             "why": [_part(part) for part in anomaly.contributions[:PARTS]],
+            "samples": _samples(anomaly.contributions[:PARTS]),
         }
 
     def __panel__(self) -> CardList:
@@ -91,6 +96,19 @@ def _part(part: Contribution) -> dict[str, Any]:
     }
 
 
+def _samples(parts: Sequence[Contribution]) -> list[dict[str, Any]]:
+    """Events of the named parts; one that belongs to several is shown with the first."""
+    shown: set[str] = set()
+    groups = []
+    for part in parts:
+        new = [sample for sample in part.samples if part.named and sample.id not in shown]
+        shown.update(sample.id for sample in new)
+        events = [(clock(sample.time), one_line(sample.title), web_address(sample.link)) for sample in new]
+        if events:
+            groups.append({"dimension": part.dimension, "value": one_line(part.value, 80), "events": events})
+    return groups
+
+
 def _conclusion(anomaly: Anomaly) -> str:
     if anomaly.verdict is Verdict.CULPRIT:
         return f"{100 * anomaly.completeness:.0f} % accounted for"
@@ -103,7 +121,7 @@ def _conclusion(anomaly: Anomaly) -> str:
 
 def _judging(last: Analysis) -> str:
     cold = [
-        f"{detector_look(score.detector)[0]} in {length(score.windows_left * last.window.width)}"
+        f"{detector_look(score.detector).name} in {length(score.windows_left * last.window.width)}"
         for score in last.scores
         if not score.warm
     ]

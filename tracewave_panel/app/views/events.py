@@ -13,7 +13,7 @@ from panel.custom import JSComponent
 from panel.viewable import Viewer
 
 from tracewave_panel.app.theme import asset
-from tracewave_panel.app.wording import MINUS, clock, one_line
+from tracewave_panel.app.wording import MINUS, clock, one_line, web_address
 from tracewave_panel.feeds import Feed
 from tracewave_panel.model import Event
 
@@ -61,5 +61,5 @@ def _row(event: Event) -> tuple[str, ...]:
         one_line(event.actor, 60),
         one_line(event.title or event.subject),
         measure,
-        event.link if event.link.startswith(("https://", "http://")) else "",
+        web_address(event.link),
     )

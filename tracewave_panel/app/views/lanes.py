@@ -44,7 +44,7 @@ class Lanes(Viewer):
             row.param.update(reason=reason, seconds=last.window.width)
 
     def _lane(self, place: int, name: str) -> SheetRow:
-        heading, colour = detector_look(name)
+        look = detector_look(name)
         source = self._timeline.table.source
         plot = self._timeline.plot(Range1d(start=-0.06, end=1.1))
         plot.add_layout(plain_axis(LinearAxis, ticker=FixedTicker(ticks=[FIRE, 1])), "left")
@@ -52,14 +52,15 @@ class Lanes(Viewer):
         line = plot.line("start", f"score_{place}", source=source, line_width=1.4, line_join="round")
         threshold = Span(location=FIRE, dimension="width", line_dash=[4, 3])
         plot.add_layout(threshold)
-        paint(area.glyph, fill_color=colour)
-        paint(line.glyph, line_color=colour)
+        paint(area.glyph, fill_color=look.colour)
+        paint(line.glyph, line_color=look.colour)
         paint(threshold, line_color="--text-3")
         return SheetRow(
             kind="lane",
-            heading=heading,
-            subheading=f"fires at {FIRE}",
-            colour=colour,
+            heading=look.name,
+            subheading=look.sees,
+            hint=f"{look.sentence} Fires at {FIRE}.".strip(),
+            colour=look.colour,
             place=place,
             plot=pn.pane.Bokeh(plot, sizing_mode="stretch_both"),
         )

@@ -42,6 +42,29 @@ export function render({model, el}) {
     }
     return why;
   };
+  const samples = (card) => {
+    const box = element("div", "samples");
+    for (const {dimension, value, events} of card.samples) {
+      const of = element("div", "of el");
+      of.append(element("span", "k", dimension), element("bdi", "", value));
+      box.append(of);
+      for (const [time, title, address] of events) {
+        const words = tw.anchor(title || "untitled", address), isolated = element("bdi", "el");
+        words.title = title;
+        isolated.append(words);
+        box.append(element("span", "k", time), isolated);
+      }
+    }
+    return box;
+  };
+  const rare = (card) => {
+    const words = tw.rarity(card.rarity);
+    if (!words && !card.provisional) return [];
+    const line = element("div", "rare");
+    if (words) line.append("This rare: ", element("b", "", words));
+    if (card.provisional) line.append(tw.provisional());
+    return [line];
+  };
   const accounted = (card) => {
     const line = element("div", "acc");
     line.append(element("span", "", card.conclusion));
@@ -79,7 +102,7 @@ export function render({model, el}) {
     const title = element("h3"), words = element("bdi", "", card.title);
     title.title = card.title;
     title.append(words);
-    const parts = [line, title];
+    const parts = [line, title, ...rare(card)];
     if (open) {
       const four = element("div", "big4");
       four.append(big("observed", card.observed, card.unit), big("expected", card.expected, card.unit), big("ratio", card.ratio || "–"), big("confidence", card.confidence));
@@ -93,13 +116,15 @@ export function render({model, el}) {
       parts.push(two);
     }
     const why = [...(card.why.length ? [bars(card)] : []), accounted(card)];
-    if (open) parts.push(...why);
-    else {
-      const more = element("details"), summary = element("summary", "", "Why, and who agreed");
-      more.open = entry.node.querySelector("details")?.open ?? false;
-      more.append(summary, chips(card), ...why);
-      parts.push(more);
-    }
+    const shown = card.samples.length ? [samples(card)] : [];
+    const fold = (words, ...inside) => {
+      const more = element("details");
+      more.open = node.querySelector("details")?.open ?? false;
+      more.append(element("summary", "", words), ...inside);
+      return more;
+    };
+    if (!open) parts.push(fold("Why, and who agreed", chips(card), ...why, ...shown));
+    else parts.push(...why, ...(shown.length ? [fold(`Some of these ${model.noun}`, ...shown)] : []));
     node.replaceChildren(...parts);
     tick(entry);
   };

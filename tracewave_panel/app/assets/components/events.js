@@ -22,11 +22,8 @@ export function render({model, el}) {
     none.hidden = events.length > 0;
     body.replaceChildren(...events.map(([time, place, actor, title, measure, link]) => {
       const line = element("tr"), address = element("td");
-      if (/^https?:\/\//i.test(link)) {
-        const anchor = element("a", "", "open");
-        anchor.href = link;
-        anchor.target = "_blank";
-        anchor.rel = "noopener noreferrer nofollow";
+      if (link) {
+        const anchor = tw.anchor("open", link);
         anchor.setAttribute("aria-label", `Open ${title}`);
         address.append(anchor);
       }

@@ -5,7 +5,11 @@ export function render({model, el}) {
   const row = element("div", `row ${model.kind}`);
   row.style.setProperty("--c", `var(${model.colour})`);
   const gutter = element("div", "g");
-  gutter.append(element("b", "", model.heading), element("p", model.kind === "pulse" ? "long" : "", model.subheading));
+  const note = element("p", model.kind === "pulse" ? "long" : "", model.subheading);
+  gutter.append(element("b", "", model.heading), note);
+  gutter.title = model.hint;
+  const provisional = tw.provisional();
+  if (model.kind === "agreement") gutter.append(provisional);
   const plot = element("div", "plot");
   plot.append(model.get_child("plot"));
   const abstains = element("div", "abstains"), why = element("span", "el");
@@ -33,7 +37,8 @@ export function render({model, el}) {
       if (Number.isFinite(score)) {
         const parts = [element("b", "v", score.toFixed(2))];
         if (score >= 0.5) parts.push(element("span", "fired", "fired"));
-        return [...parts, element("p", "", chance(score))];
+        const span = values[`span_${model.place}`];
+        return [...parts, element("p", "", chance(score)), ...(span > 0 ? [element("p", "span", `${span} window${span === 1 ? "" : "s"}`)] : [])];
       }
       const abstaining = element("b", "v q", "abstains");
       return left > 0 ? [abstaining, element("p", "", `in ${tw.length(left * model.seconds)}`)] : [abstaining];
@@ -42,10 +47,13 @@ export function render({model, el}) {
       const all = Object.keys(values).filter((name) => name.startsWith("score_")).length;
       const cold = all - values.warm;
       const judged = Number.isFinite(values.fired);
-      return [element("b", "v", !judged ? "not judged" : values.warm ? `${values.fired} of ${values.warm}` : "–"), element("p", "", cold > 0 ? `${cold} abstain${cold === 1 ? "s" : ""}` : "all judge")];
+      return [element("b", "v", !judged ? "not judged" : values.warm ? `${values.fired} of ${values.warm}` : "–"), element("p", "", cold > 0 ? `${cold} abstain${cold === 1 ? "s" : ""}` : "all judge"), element("p", "", judged && values.warm ? tw.rarity(values.rarity) || "ordinary" : "")];
     },
   };
-  const read = ({shown, hovered}) => readout.replaceChildren(...readers[model.kind](shown, hovered));
+  const read = ({shown, hovered}) => {
+    readout.replaceChildren(...readers[model.kind](shown, hovered));
+    provisional.hidden = !(shown.provisional > 0);
+  };
   const explain = () => {
     abstains.hidden = model.reason === "";
     why.textContent = `abstains: ${model.reason}`;

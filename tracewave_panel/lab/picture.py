@@ -1,0 +1,58 @@
+"""Recall against the size of the effect, a line a detector."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from tracewave_panel.errors import ConfigError
+from tracewave_panel.lab.evaluation import RecallRow
+
+__all__ = ["figure_class", "recall_picture"]
+
+_SHOWN = 60  # seconds of the incidents in the picture
+_DISPERSION = 8.0
+
+
+def figure_class() -> Any:
+    """Matplotlib's Figure.
+
+    Raises
+    ------
+    ConfigError
+        When matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure  # noqa: PLC0415 (optional)
+    except ImportError as error:
+        raise ConfigError("a picture needs matplotlib: pip install 'tracewave-panel[lab]'") from error
+    return Figure
+
+
+def recall_picture(rows: Sequence[RecallRow]) -> bytes:
+    """Draw an SVG: rises and falls of a minute at dispersion 8.
+
+    Raises
+    ------
+    ConfigError
+        When matplotlib is not installed.
+    """
+    figure = figure_class()(figsize=(8, 4.5), layout="constrained")
+    shown = sorted(
+        (row for row in rows if row.case.length == _SHOWN and row.dispersion == _DISPERSION),
+        key=lambda row: row.case.effect,
+    )
+    axes = figure.add_subplot()
+    for name in shown[0].by if shown else ():
+        points = [(100.0 * (row.case.effect - 1.0), row.by[name].recall) for row in shown]
+        strong = name == "ensemble"
+        axes.plot(*zip(*points, strict=True), marker="o", label=name, linewidth=2.5 if strong else 1.2, markersize=4)
+    axes.axvline(0.0, color="0.7", linewidth=0.8)
+    axes.set(xlabel="change of the rate for 60 s, %", ylabel="recall", ylim=(-0.02, 1.02))
+    axes.set_title(f"Planted incidents found, dispersion {_DISPERSION:g}")
+    axes.legend(frameon=False)
+    axes.grid(alpha=0.25)
+    file = io.BytesIO()
+    figure.savefig(file, format="svg", metadata={"Date": None})
+    return file.getvalue()
