@@ -159,11 +159,11 @@ def test_cards_and_sheet_say_how_rare_and_what_is_only_provisional(browser):
     store.append(findings(begin + 1, burst, anomalies=told))
     with served(console(store)) as port, visit(browser, port) as seen:
         cards = seen.page.locator("article")
-        playwright.expect(cards.nth(0)).to_contain_text("This rare: once in 9 days")
+        playwright.expect(cards.nth(0)).to_contain_text("How rare: once in 9 days")
         mark = cards.nth(0).locator(".provisional")
         playwright.expect(mark).to_have_text("provisional")
         playwright.expect(mark).to_have_attribute("title", re.compile("no reference of its own yet"))
-        playwright.expect(cards.nth(1)).to_contain_text("This rare: 8 times a day")
+        playwright.expect(cards.nth(1)).to_contain_text("How rare: 8 times a day")
         playwright.expect(cards.nth(1).locator(".provisional")).to_have_count(0)
         playwright.expect(cards.nth(2)).not_to_contain_text("rare")
         agreement = seen.page.locator(".row.agreement")

@@ -109,8 +109,8 @@ def test_returns_count_the_windows_between_two_episodes():
     run[::1000] = 2.0  # 100 episodes
     run[::5000] = 4.0  # 20 of them stronger
     returns = Returns.fitted([[run]], quiet=60)
-    assert returns.windows(1.5) == pytest.approx(1000, rel=0.1)
-    assert returns.windows(3.5) == pytest.approx(5000, rel=0.1)
+    assert returns.windows(1.5) == pytest.approx(100_000 / (100 + 10), rel=0.01)
+    assert returns.windows(3.5) == pytest.approx(100_000 / (20 + 20**0.5), rel=0.01)
     assert returns.windows(8.0) > 5000
     assert returns.windows(0.0) == 0.0
 
@@ -118,7 +118,7 @@ def test_returns_count_the_windows_between_two_episodes():
 def test_returns_are_those_of_the_group_that_alarms_most():
     calm, busy = np.zeros(50_000), np.zeros(50_000)
     calm[::5000], busy[::500] = 3.0, 3.0
-    assert Returns.fitted([[calm], [busy]], quiet=60).windows(2.5) == pytest.approx(500, rel=0.05)
+    assert Returns.fitted([[calm], [busy]], quiet=60).windows(2.5) == pytest.approx(50_000 / (100 + 10), rel=0.01)
 
 
 def test_budget_chosen_by_returns_is_kept_on_another_stream():
@@ -127,7 +127,7 @@ def test_budget_chosen_by_returns_is_kept_on_another_stream():
     fresh = rng.exponential(1.0, 500_000)
     alerting = returns.windows_many(fresh) >= 20_000
     episodes = len(episode_peaks(alerting.astype(float), 1.0, quiet=60))
-    assert 15 <= episodes <= 36  # 25 are expected
+    assert 12 <= episodes <= 33  # at most 25 are asked for
 
 
 @given(st.lists(st.floats(0, 30), min_size=2, max_size=2))

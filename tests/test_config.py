@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import msgspec
 import pytest
 
@@ -170,6 +173,12 @@ def test_folder_in_place_of_a_file_is_named(tmp_path):
     assert "cannot be read" in refusal(tmp_path)
 
 
+def test_entry_of_a_table_is_changed_and_the_others_stay():
+    loaded = load_settings(None, {"TRACEWAVE_ENSEMBLE__WEIGHTS__TREES": "2"}, ["ensemble.weights.zscore=0.7"])
+    assert loaded.ensemble.weights == Settings().ensemble.weights | {"trees": 2.0, "zscore": 0.7}
+    assert "Expected `float`" in refusal(assignments=["ensemble.weights.zscore=much"])
+
+
 def test_every_section_refuses_what_it_does_not_know():
     for name in Settings.__struct_fields__:
         assert f"there are {name}." in refusal(assignments=[f"{name}.{40 * 'q'}=1"])
@@ -193,3 +202,29 @@ def test_settings_make_a_pipeline_that_runs():
     pipeline.emit(Batch(0.0, 0.0))
     pipeline.close()
     assert len(seen) == 1
+
+
+_WITHOUT_RIVER = """
+import logging, sys
+from importlib.machinery import PathFinder
+
+class WithoutRiver(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.partition(".")[0] == "river" else super().find_spec(name, path, target)
+
+sys.meta_path = [WithoutRiver if finder is PathFinder else finder for finder in sys.meta_path]
+logging.basicConfig(stream=sys.stdout)
+from tracewave_panel.config import Settings
+from tracewave_panel.core.lane import Lane
+from tracewave_panel.feeds import WIKIMEDIA
+lanes = Settings().lanes()
+Lane(WIKIMEDIA, WIKIMEDIA.metrics[0], lanes)
+print(*lanes.detectors)
+"""
+
+
+def test_without_river_the_other_detectors_run_and_it_is_said():
+    done = subprocess.run([sys.executable, "-c", _WITHOUT_RIVER], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "zscore ewma novelty seasonal"
+    assert "river is not installed, so trees does not take part: pip install river" in done.stdout

@@ -148,7 +148,7 @@ def test_silence_is_told_once_when_it_begins_and_once_when_it_ends():
     gap = [calm(s, quality=Quality.GAP) for s in range(1, 400)]
     anomalies = told([calm(0), *gap, calm(400, quality=Quality.PARTIAL), calm(401)])
     assert spans(anomalies) == [(1.0, None), (1.0, 400.0)]
-    assert anomalies[-1].updated == 1400.0
+    assert anomalies[-1].updated == 1401.0
     assert {(a.kind, a.title, a.severity) for a in anomalies} == {
         (AnomalyKind.FEED_SILENT, "Feed silent", Severity.WARNING)
     }
@@ -169,6 +169,12 @@ def test_silence_after_silence_is_another_one():
 def test_silence_stands_beside_an_open_surge():
     anomalies = told([alert(0), calm(1, quality=Quality.GAP), calm(2)])
     assert [a.kind for a in anomalies] == [AnomalyKind.RATE_UP, AnomalyKind.FEED_SILENT, AnomalyKind.FEED_SILENT]
+
+
+def test_partial_window_within_a_gap_does_not_end_the_silence():
+    qualities = [Quality.OK, Quality.GAP, Quality.PARTIAL, Quality.GAP, Quality.PARTIAL, Quality.OK]
+    anomalies = told(calm(second, quality=quality) for second, quality in enumerate(qualities))
+    assert spans(anomalies) == [(1.0, None), (1.0, 4.0)]
 
 
 def test_no_episode_opens_within_the_cooldown_of_the_last_opening():

@@ -392,3 +392,17 @@ def test_snapshot_at_every_point_gives_the_same_continuation(data, width):
         restored = TumblingWindows(MEASURED, width)
         restored.restore(codec.decode_packed(saved, WindowsState))
     assert codec.pack(restored.flush()) == codec.pack(windows.flush())
+
+
+def test_event_for_a_window_that_a_gap_cut_makes_it_a_revision():
+    windows = TumblingWindows(WIKIMEDIA)
+    windows.push(Batch(9.5, 9.5, events=(edit(8.5),)))
+    windows.push(Batch(10.4, 10.4, events=(edit(10.2),)))
+    windows.push(Batch(44.9, 44.9, Status.GAP, marks=(Mark(10.4, 44.9, Quality.GAP),)))
+    back = Batch(45.0, 45.0, Status.CATCH_UP, (edit(10.6),), (Mark(44.9, 45.0, Quality.GAP),))
+    told = windows.push(back)
+    late = (edit(44.5), edit(45.2))
+    told += windows.push(Batch(47.0, 46.0, Status.CATCH_UP, late, (Mark(45.0, 46.0, Quality.BACKFILLED),)))
+    told += windows.push(Batch(48.0, 48.0))
+    seen = {(window.start, window.quality.value, window.count, window.late) for window in told}
+    assert seen >= {(45.0, "backfilled", 1, 0), (10.0, "revised", 2, 0), (44.0, "revised", 1, 0)}

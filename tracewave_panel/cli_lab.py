@@ -90,11 +90,11 @@ def evaluate(
     seeds: int, days: float, as_json: bool, out: Path | None, config: Path | None, assignments: tuple[str, ...]
 ) -> None:
     """Measure the engine on simulated edits: false alarms, recall, delays, faults, explanations, cost."""
-    from tracewave_panel.lab.picture import figure_class  # noqa: PLC0415
+    from tracewave_panel.lab.picture import require_matplotlib  # noqa: PLC0415
     from tracewave_panel.lab.report import Evaluation, run_evaluation, save_report  # noqa: PLC0415
 
     if out is not None:
-        figure_class()  # what is missing is said before the work, not after
+        require_matplotlib()  # what is missing is said before the work, not after
     settings = settings_from(config, assignments)
     with progress_bar("Evaluating", 1.0) as advance:
         evaluation: Evaluation = run_evaluation(settings, seeds=seeds, days=days, progress=advance)

@@ -180,6 +180,8 @@ class Returns(msgspec.Struct, frozen=True):
     def fitted(cls, groups: Sequence[Sequence[Floats]], quiet: int) -> Returns:
         """Count the episodes of clean evidence at many levels; of several groups the one with most alarms holds.
 
+        A count is taken as one standard error higher than it is, so that a budget is rather kept than not.
+
         Parameters
         ----------
         groups
@@ -204,7 +206,7 @@ class Returns(msgspec.Struct, frozen=True):
         start = float(levels[last])
         peaks = np.concatenate([episode_peaks(run, start, quiet) for run in runs])
         mean_excess = max(float((peaks - start).mean()), 1e-3) if len(peaks) else 1.0
-        curve = np.log10(windows / np.maximum(counts, 1))
+        curve = np.log10(windows / np.maximum(counts + np.sqrt(counts), 1.0))
         curve[last + 1 :] = curve[last] + (levels[last + 1 :] - start) / mean_excess / math.log(10.0)
         # at low levels episodes run into each other, which makes them few, not rare
         return np.asarray(np.minimum.accumulate(curve[::-1])[::-1])

@@ -12,6 +12,7 @@ from tracewave_panel.model import Direction, Score, Severity
 
 __all__ = ["Combined", "EnsembleSettings", "Evidence", "EvidenceState", "combine"]
 
+_WEIGHTS = {"zscore": 0.5, "ewma": 0.5, "novelty": 0.1, "seasonal": 3.0}
 _SIGNED = 0.2  # score from which a detector's direction counts: one in a hundred
 
 
@@ -28,7 +29,9 @@ class EnsembleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     minimum_evidence
         Evidence that alerts, in place of the alarm budget.
     weights
-        Of the detectors in the evidence; 1 for those not named.
+        Of the detectors in the evidence; 1 for those not named. The two charts of one value share one voice. The
+        season's long means, once up, stay up, so that its p understates how seldom they rise. Novelty tells much
+        of a series that repeats itself and little of a rate that wanders.
     usual
         Evidence of a detector that is nothing unusual, in powers of ten, and ...
     most
@@ -51,8 +54,8 @@ class EnsembleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rule: Literal["evidence", "agreement"] = "evidence"
     alarm_budget: float = 3.0
     minimum_evidence: float | None = None
-    weights: Mapping[str, float] = {}
-    usual: float = 1.0
+    weights: Mapping[str, float] = msgspec.field(default_factory=lambda: dict(_WEIGHTS))
+    usual: float = 2.0
     most: float = 10.0
     hold: int = 1
     growth: float = 0.0

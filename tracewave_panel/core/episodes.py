@@ -150,7 +150,7 @@ class Episodes:
                 self._open[key] = Episode(anomaly, anomaly, window.end)
                 return [anomaly]
             episode.last_alert_end = window.end
-        elif episode is not None:
+        elif episode is not None and window.quality.judged:  # a partial one may lie within the gap
             del self._open[key]
             return [msgspec.structs.replace(episode.anomaly, closed=episode.last_alert_end, updated=window.start)]
         return []

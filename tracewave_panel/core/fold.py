@@ -124,9 +124,12 @@ class Fold:
         self._reduce()
         return tuple(self._samples)
 
-    def copy(self) -> Fold:
-        """A fold of the same events that goes its own way."""
-        return Fold.restore(self._feed, self.snapshot())
+    def copy(self, *, sampled: bool = True) -> Fold:
+        """A fold of the same events that goes its own way; without `sampled` it keeps no samples."""
+        state = self.snapshot()
+        if not sampled:
+            state = msgspec.structs.replace(state, samples=(), stride=0)
+        return Fold.restore(self._feed, state)
 
     def snapshot(self) -> FoldState:
         """The fold as plain values; going on from it gives the same windows."""

@@ -8,7 +8,7 @@ Invariants
   see to it that no wrong stamp makes one.
 - Every event is counted in exactly one window: its own while that is open, the open window of
   its series when its own was told already (``late``), or a new revision of its own when that
-  was told as ``gap``.
+  was told as ``gap``, or cut by one.
 - What is told depends on the order of events between two watermarks, never on how they are
   cut into batches.
 """
@@ -154,7 +154,7 @@ class TumblingWindows:
         frontier = self._start(index)
         folds = self._folds_of(series)
         late = index < frontier
-        if late and any(first <= index <= last for first, last in self._gaps):
+        if late and ((series, index) in self._revised or any(first <= index <= last for first, last in self._gaps)):
             revision = self._revised.setdefault((series, index), _Revision(Fold(self.feed, sampled=False)))
             revision.pending = True
             return revision.fold
@@ -206,7 +206,10 @@ class TumblingWindows:
                 quality = mark
                 if mark is Quality.GAP or dropped or index == self._first:
                     quality = Quality.PARTIAL
-                yield self._window(series, index, fold or Fold(self.feed), dropped, quality)
+                fold = fold or Fold(self.feed)
+                if mark is Quality.GAP:  # what comes for it after all belongs to it, as in the gap
+                    self._revised[series, index] = _Revision(fold.copy(sampled=False))
+                yield self._window(series, index, fold, dropped, quality)
             index += 1
 
     def _close_gap(self, index: int, reached: int) -> Generator[Window, None, int]:

@@ -4,30 +4,22 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import Any
 
 from tracewave_panel.errors import ConfigError
 from tracewave_panel.lab.evaluation import RecallRow
 
-__all__ = ["figure_class", "recall_picture"]
+__all__ = ["recall_picture", "require_matplotlib"]
 
 _SHOWN = 60  # seconds of the incidents in the picture
 _DISPERSION = 8.0
 
 
-def figure_class() -> Any:
-    """Matplotlib's Figure.
-
-    Raises
-    ------
-    ConfigError
-        When matplotlib is not installed.
-    """
+def require_matplotlib() -> None:
+    """Raise ConfigError when matplotlib is not installed."""
     try:
-        from matplotlib.figure import Figure  # noqa: PLC0415 (optional)
+        import matplotlib.figure  # noqa: F401, PLC0415 (optional)
     except ImportError as error:
         raise ConfigError("a picture needs matplotlib: pip install 'tracewave-panel[lab]'") from error
-    return Figure
 
 
 def recall_picture(rows: Sequence[RecallRow]) -> bytes:
@@ -38,11 +30,15 @@ def recall_picture(rows: Sequence[RecallRow]) -> bytes:
     ConfigError
         When matplotlib is not installed.
     """
-    figure = figure_class()(figsize=(8, 4.5), layout="constrained")
+    require_matplotlib()
+    from matplotlib import rc_context  # noqa: PLC0415
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
     shown = sorted(
         (row for row in rows if row.case.length == _SHOWN and row.dispersion == _DISPERSION),
         key=lambda row: row.case.effect,
     )
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot()
     for name in shown[0].by if shown else ():
         points = [(100.0 * (row.case.effect - 1.0), row.by[name].recall) for row in shown]
@@ -54,5 +50,6 @@ def recall_picture(rows: Sequence[RecallRow]) -> bytes:
     axes.legend(frameon=False)
     axes.grid(alpha=0.25)
     file = io.BytesIO()
-    figure.savefig(file, format="svg", metadata={"Date": None})
+    with rc_context({"svg.hashsalt": "recall"}):  # the same rows make the same bytes
+        figure.savefig(file, format="svg", metadata={"Date": None})
     return file.getvalue()

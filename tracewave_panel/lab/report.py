@@ -15,14 +15,14 @@ from tracewave_panel.feeds import WIKIMEDIA
 from tracewave_panel.lab.cost import WindowCost, window_cost
 from tracewave_panel.lab.evaluation import CleanRow, RecallRow, clean_and_recall
 from tracewave_panel.lab.explanations import ExplanationRates, explanation_trials
-from tracewave_panel.lab.faults import FaultRow, fault_trials
+from tracewave_panel.lab.faults import FaultRow, fault_trials, overdispersed
 from tracewave_panel.lab.floors import Target, targets
 from tracewave_panel.lab.picture import recall_picture
 from tracewave_panel.lab.report_files import write_report
 
 __all__ = ["Evaluation", "run_evaluation", "save_report"]
 
-_FAULTS = 200
+_FAULTS_A_RATE = 50  # of each kind, at each of four rates
 _EXPLANATION_SEEDS = 21
 _FIRST_EXPLANATION_SEED = 1500
 
@@ -142,7 +142,9 @@ def run_evaluation(
     explained = explanation_trials(
         range(_FIRST_EXPLANATION_SEED, _FIRST_EXPLANATION_SEED + trials), progress=part(0.7, 0.85)
     )
-    faults = fault_trials(lanes, episodes, faults=max(20, round(_FAULTS * share)), progress=part(0.85, 1.0))
+    faults = fault_trials(
+        lanes, episodes, faults=max(5, round(_FAULTS_A_RATE * share)), stream=overdispersed, progress=part(0.85, 1.0)
+    )
     return Evaluation(
         seeds=seeds,
         days=days,

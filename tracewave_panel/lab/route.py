@@ -19,7 +19,7 @@ from tracewave_panel.core.feed_clock import FeedClock
 from tracewave_panel.core.lane import LaneSettings
 from tracewave_panel.core.windows import TumblingWindows
 from tracewave_panel.feeds import WIKIMEDIA, Feed
-from tracewave_panel.lab.simulated import _features as features_of
+from tracewave_panel.lab.simulated import features_of
 from tracewave_panel.model import Anomaly, Batch, Event, Window
 from tracewave_panel.sources.synthetic_connection import READS_A_SECOND
 from tracewave_panel.sources.synthetic_world import Columns, join

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
@@ -23,8 +22,6 @@ from tracewave_panel.sources.synthetic_traffic import SyntheticSettings
 from tracewave_panel.stores.history import query_folder
 
 __all__ = ["history_runs", "recorded_runs", "simulated_groups"]
-
-logger = logging.getLogger(__name__)
 
 _DISPERSIONS = (3.0, 5.0, 7.0, 10.0, 15.0)
 _RATES = (20.0, 45.0)
@@ -91,8 +88,6 @@ def recorded_runs(path: Path, settings: PipelineSettings) -> tuple[Feed, list[Ru
     for batch in joined(reader, settings.width):
         pipeline.emit(batch)
     pipeline.close()
-    if reader.damage:
-        logger.warning("%s could be read only in part: %s", path, reader.damage)
     return feed, [
         _run(
             np.array([features for _, features in of_series]),

@@ -19,7 +19,7 @@ from tracewave_panel.sources.synthetic_incidents import FAULTS, KINDS, Incident,
 from tracewave_panel.sources.synthetic_traffic import SyntheticSettings, Traffic
 from tracewave_panel.sources.synthetic_world import DIMENSIONS, MIX, Columns, join
 
-__all__ = ["Simulated", "schedule", "simulated"]
+__all__ = ["Simulated", "features_of", "schedule", "simulated"]
 
 _DAY = 86_400
 _CHUNK = 3600  # seconds reduced at a time, so that a week does not stand in memory edit by edit
@@ -110,7 +110,7 @@ def simulated(
         left = [edits.take(~inside)]
         edits = edits.take(inside)
         seconds = (edits.arrived_at - chunk).astype(np.int64)
-        features.append(_features(edits, seconds, end - chunk))
+        features.append(features_of(edits, seconds, end - chunk))
         rates.append(features[-1][:, 0].astype(np.int64))
         codes.append((2 * edits.cell + edits.new).astype(np.int16)[np.argsort(seconds, kind="stable")])
     return Simulated(
@@ -122,7 +122,7 @@ def simulated(
     )
 
 
-def _features(edits: Columns, seconds: NDArray[np.int64], windows: int) -> NDArray[np.float64]:
+def features_of(edits: Columns, seconds: NDArray[np.int64], windows: int) -> NDArray[np.float64]:
     """Rate, pages, editors, bot share, new share and mean absolute change of bytes of each second."""
     actor, place = edits.cell % _ACTORS, edits.cell // _ACTORS
     counts = np.bincount(seconds, minlength=windows).astype(np.float64)

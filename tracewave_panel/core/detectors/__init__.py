@@ -10,3 +10,6 @@ DETECTORS = {
     "seasonal": "tracewave_panel.core.detectors.seasonal:Seasonal",
 }
 """Name in settings -> class. A detector is added by its file and one line here."""
+
+NEEDS = {"trees": "river"}
+"""Name in settings -> package that the detector cannot do without."""

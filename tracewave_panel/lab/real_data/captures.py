@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from tracewave_panel.core.event_clock import EventClock
 from tracewave_panel.errors import ConfigError
@@ -21,7 +22,7 @@ from tracewave_panel.sources.imports import import_druid
 from tracewave_panel.sources.packed_lines import PackedLines
 from tracewave_panel.sources.recording import read_recording
 
-__all__ = ["BARS", "FLOW", "busiest_wikis", "druid_batches", "measured_batches", "wiki_batches"]
+__all__ = ["BARS", "FLOW", "busiest_wikis", "druid_batches", "measured_batches", "noise_batches", "wiki_batches"]
 
 BARS = Feed(
     name="bars",
@@ -99,6 +100,8 @@ def measured_batches(path: Path, feed: Feed, series: str, width: float) -> Itera
     for time in clock.finish():
         yield _batch(waiting.popleft(), time, latest, width)
         latest = max(latest, time)
+    if not math.isfinite(latest):
+        raise ConfigError(f"{path} has no rows; fetch the file again")
     yield Batch(arrived_at=latest, watermark=latest + width)  # the last row ends its window
 
 
@@ -128,7 +131,23 @@ def _rows(path: Path, feed: Feed, series: str) -> Iterator[Event]:
         try:
             moment = datetime.fromisoformat(row[0])
             time = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-            measures = tuple(float(row[place]) for place in places)
+            measures = tuple(_finite(row[place]) for place in places)
         except (ValueError, IndexError) as error:
             raise ConfigError(f"{path}, line {rows.line_num}: not a time and its measures ({error})") from error
         yield Event(time, time, time, series, f"{series}-{rows.line_num}", (), measures)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is not finite")
+    return number
+
+
+def noise_batches(windows: int, width: float, seed: int) -> Iterator[Batch]:
+    """Values of the feed FLOW that are independent and normal: simulated, and nothing happens in them."""
+    values = np.random.default_rng(seed).normal(100.0, 1.0, windows)
+    for number, value in enumerate(values.tolist()):
+        time = number * width
+        event = Event(time, time, time, "noise", f"noise-{number}", (), (value,))
+        yield Batch(arrived_at=time, watermark=time, events=(event,))

@@ -61,7 +61,7 @@ export function render({model, el}) {
     const words = tw.rarity(card.rarity);
     if (!words && !card.provisional) return [];
     const line = element("div", "rare");
-    if (words) line.append("This rare: ", element("b", "", words));
+    if (words) line.append("How rare: ", element("b", "", words));
     if (card.provisional) line.append(tw.provisional());
     return [line];
   };
