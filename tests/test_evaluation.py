@@ -21,15 +21,11 @@ from tracewave_panel.core.lane import LaneSettings
 from tracewave_panel.errors import ConfigError, StoreError
 from tracewave_panel.feeds import WIKIMEDIA
 from tracewave_panel.lab.calibrate import Run, make_reference
+from tracewave_panel.lab.cases import CASES, Case, CleanRow, Detection, RecallRow
 from tracewave_panel.lab.cost import WindowCost, window_cost
 from tracewave_panel.lab.engine import judge
 from tracewave_panel.lab.evaluation import (
-    CASES,
     DISPERSIONS,
-    Case,
-    CleanRow,
-    Detection,
-    RecallRow,
     _alerts,
     _by_chance,
     _clean_row,
@@ -361,7 +357,8 @@ def test_evaluation_is_plain_values_for_machines(evaluation):
     assert json.loads(json.dumps(plain)).keys() == plain.keys()
     told = json.loads(to_json(plain))
     assert told["recall"][0]["case"] == {
-        "kind": "surge", "effect": 3.0, "length": 60, "dimensions": ["wiki", "actor"], "title": "surge x3, 60 s",
+        "kind": "surge", "effect": 3.0, "length": 60, "dimensions": ["wiki", "actor"], "everywhere": False,
+        "title": "surge x3, 60 s",
     }  # fmt: skip
     assert told["recall"][0]["by"]["ensemble"] == {"recall": 0.99, "delay": 3.5, "late": 9.0, "chance": 0.0}
     assert told["clean"][0]["without"] == {"zscore": 1.0, "trees": 1.2}

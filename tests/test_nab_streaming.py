@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tracewave_panel.core.detectors.zscore import ZScore
 from tracewave_panel.errors import ConfigError
+from tracewave_panel.lab.engine import evidence_of
 from tracewave_panel.lab.nab.corpus import Corpus, load_corpus
 from tracewave_panel.lab.nab.judging import judge_corpus
 from tracewave_panel.lab.nab.report import make_report
@@ -77,7 +78,18 @@ def test_ensemble_and_every_lane_give_a_score_a_row_and_the_jump_stands_out(whol
     assert scores[ENSEMBLE].argmax() in range(350, 360)
     for name in ("zscore", "novelty", "novelty_4"):
         assert scores[name][jump].max() == scores[name][105:].max(), name
-    assert scores[OLDER_ENSEMBLE].max() <= 1.0
+
+
+def test_ensemble_is_the_evidence_of_its_lanes_and_the_older_one_the_agreement_of_three(whole):
+    _, _, scores = whole
+    chosen = load_configuration()
+    evidence = evidence_of({name: -scores[name] for name in chosen.detectors}, chosen.ensemble)
+    np.testing.assert_allclose(scores[ENSEMBLE], evidence, rtol=1e-9, atol=1e-9)
+    classic = np.minimum(1.0, np.array([scores[name] for name in ("zscore", "ewma", "trees")]) / 10.0)
+    confidence = np.where(classic >= 0.5, classic, 0.0).sum(axis=0) / 3.0
+    warm = slice(chosen.detectors["trees"][1].warm_up, None)
+    assert scores[OLDER_ENSEMBLE].max() > 0.1
+    np.testing.assert_allclose(scores[OLDER_ENSEMBLE][warm], confidence[warm], rtol=1e-9, atol=1e-9)
 
 
 def test_lane_that_still_learns_scores_nothing(whole):

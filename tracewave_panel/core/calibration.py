@@ -22,7 +22,17 @@ import numpy as np
 from tracewave_panel.core.detectors.base import FIRE_SCORE, Floats
 from tracewave_panel.model import Score
 
-__all__ = ["REFERENCE_VERSION", "DetectorTable", "Reference", "Returns", "Tail", "calibrated", "spoke", "subsets"]
+__all__ = [
+    "LEAST_MEAN_EXCESS",
+    "REFERENCE_VERSION",
+    "DetectorTable",
+    "Reference",
+    "Returns",
+    "Tail",
+    "calibrated",
+    "spoke",
+    "subsets",
+]
 
 REFERENCE_VERSION = 1
 _LEAST_LOG10 = -300.0
@@ -30,6 +40,8 @@ _POINTS = 120
 _SHAPES = (0.0, 0.3)  # no end point: a bounded tail would read p = 0
 _LEVELS = 80
 _TRUSTED_EPISODES = 12
+LEAST_MEAN_EXCESS = 0.2
+"""Of peaks of evidence: a few that lie close together must not make the next one impossible."""
 
 
 class Tail(msgspec.Struct, frozen=True):
@@ -205,7 +217,7 @@ class Returns(msgspec.Struct, frozen=True):
         last = int(enough[-1]) if len(enough) else int(counts.argmax())
         start = float(levels[last])
         peaks = np.concatenate([episode_peaks(run, start, quiet) for run in runs])
-        mean_excess = max(float((peaks - start).mean()), 1e-3) if len(peaks) else 1.0
+        mean_excess = max(float((peaks - start).mean()), LEAST_MEAN_EXCESS) if len(peaks) else 1.0
         curve = np.log10(windows / np.maximum(counts + np.sqrt(counts), 1.0))
         curve[last + 1 :] = curve[last] + (levels[last + 1 :] - start) / mean_excess / math.log(10.0)
         # at low levels episodes run into each other, which makes them few, not rare

@@ -66,6 +66,7 @@ class LaneState(msgspec.Struct, frozen=True):
     detectors: Mapping[str, tuple[str, DetectorState]]
     evidence: EvidenceState
     own_history: OwnHistoryState | None
+    alarm: tuple[int, int]
     observed: tuple[float, ...]
 
 
@@ -85,6 +86,7 @@ class Lane:
         self._returns = returns_of(reference, metric.name, self._tables, settings.ensemble)
         self._evidence = Evidence(settings.ensemble)
         self._observed: deque[float] = deque(maxlen=_OBSERVED)
+        self._alarm = self._lull = 0  # alerting windows of the present alarm, and windows since the last
         self._own: OwnHistory | None = None
         if not self._returns or self._tables.keys() != self._detectors.keys():
             unknown = {name: held.two_sided for name, held in self._detectors.items() if name not in self._tables}
@@ -102,8 +104,8 @@ class Lane:
         combined = combine(scores, self._settings.ensemble, evidence=evidence, rarity=rarity)
         if combined.alerting and self._too_small(warm):
             combined = msgspec.structs.replace(combined, alerting=False, severity=Severity.NONE)
-        if self._own is not None and not combined.alerting:
-            self._learn_history(warm, evidence)
+        if self._own is not None:
+            self._learn_history(warm, evidence, alerting=combined.alerting)
         return Judgement(scores, evidence, rarity, provisional, combined)
 
     def _table(self, name: str) -> DetectorTable | None:
@@ -139,12 +141,21 @@ class Lane:
         recent = list(self._observed)[-max(1, strongest.span) :]
         return abs(sum(recent) / len(recent) - strongest.expected) < least * abs(strongest.expected)
 
-    def _learn_history(self, warm: Sequence[Score], evidence: float) -> None:
+    def _learn_history(self, warm: Sequence[Score], evidence: float, *, alerting: bool) -> None:
+        """Learn what is ordinary, and of an alarm its beginning.
+
+        Alarms that were left out whole would cut off the tail, and alarms would become ever more.
+        """
         assert self._own is not None
-        for score in warm:
-            if score.detector not in self._tables:
-                self._own.learn(score.detector, score.statistic)
-        if all(self._table(score.detector) for score in warm):
+        self._lull = 0 if alerting else self._lull + 1
+        if self._lull >= self._settings.quiet:
+            self._alarm = 0
+        self._alarm += alerting
+        if not alerting or self._alarm == 1:
+            for score in warm:
+                if score.detector not in self._tables:
+                    self._own.learn(score.detector, score.statistic)
+        if self._alarm <= self._settings.quiet and all(self._table(score.detector) for score in warm):
             self._own.learn_evidence(evidence)
 
     def learn(self, window: Window) -> None:
@@ -158,6 +169,7 @@ class Lane:
             {name: (self._made_of[name], held.snapshot()) for name, held in self._detectors.items()},
             self._evidence.snapshot(),
             self._own.snapshot() if self._own else None,
+            (self._alarm, self._lull),
             tuple(self._observed),
         )
 
@@ -168,6 +180,7 @@ class Lane:
             if made_of_then == self._made_of[name]:
                 detector.restore(learned)
         self._evidence.restore(state.evidence)
+        self._alarm, self._lull = state.alarm
         self._observed = deque(state.observed, maxlen=_OBSERVED)
         if state.own_history is not None and self._own is not None:
             self._own.restore(state.own_history)

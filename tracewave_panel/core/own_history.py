@@ -9,11 +9,12 @@ from itertools import pairwise
 import msgspec
 import numpy as np
 
-from tracewave_panel.core.calibration import DetectorTable, Returns, Tail
+from tracewave_panel.core.calibration import LEAST_MEAN_EXCESS, DetectorTable, Returns, Tail
 
 __all__ = ["OwnHistory", "OwnHistorySettings", "OwnHistoryState"]
 
 _OWN = "own history"
+_FEWEST_PEAKS = 5
 
 
 class OwnHistorySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -172,11 +173,11 @@ def _returns(peaks: Largest, quiet: int) -> Returns:
     for rank, peak in enumerate(ordered):
         if peak > 0.0:
             rising.setdefault(peak, float(np.log10(windows / (len(ordered) - rank))))
-    if len(rising) < 2:
+    if len(rising) < _FEWEST_PEAKS:
         return Returns((1.0, 2.0), (float(np.log10(windows)), float(np.log10(windows)) + 1.0), 1.0)
     level = list(rising)
-    top = level[-max(2, len(level) // 10) :]
-    mean_excess = max(float(np.mean(top)) - top[0], 1e-3)
+    top = level[-max(_FEWEST_PEAKS, len(level) // 10) :]
+    mean_excess = max(float(np.mean(top)) - top[0], LEAST_MEAN_EXCESS)
     thinned = level[:: max(1, len(level) // 100)]
     if thinned[-1] != level[-1]:
         thinned.append(level[-1])

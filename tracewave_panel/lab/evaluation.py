@@ -22,12 +22,13 @@ from tracewave_panel.core.episodes import EpisodeSettings
 from tracewave_panel.core.lane import LaneSettings, made_of, returns_of, tables_of
 from tracewave_panel.errors import ConfigError
 from tracewave_panel.feeds import WIKIMEDIA
+from tracewave_panel.lab.cases import CASES, Case, CleanRow, Detection, RecallRow
 from tracewave_panel.lab.engine import Judged, combine_many, openings
 from tracewave_panel.lab.simulated import schedule, simulated
 from tracewave_panel.sources.synthetic_incidents import Planted
 from tracewave_panel.sources.synthetic_traffic import SyntheticSettings
 
-__all__ = ["CASES", "Case", "CleanRow", "Detection", "RecallRow", "clean_and_recall"]
+__all__ = ["clean_and_recall"]
 
 MONDAY = 1_767_571_200.0  # 2026-01-05
 DAY = 86_400
@@ -41,95 +42,6 @@ _GRACE = 10  # seconds after the end of a short incident in which an alert still
 _SHORT = 60
 _APART = 100  # seconds between an incident and a stretch without
 _METRIC = WIKIMEDIA.metrics[0]
-
-
-class Case(msgspec.Struct, frozen=True):
-    """One kind and size of incident.
-
-    Attributes
-    ----------
-    length
-        Seconds.
-    dimensions
-        Of which each incident draws a culprit.
-    """
-
-    kind: str
-    effect: float
-    length: float
-    dimensions: tuple[str, ...] = ()
-
-    @property
-    def title(self) -> str:
-        """In words, such as ``surge x2, 60 s``."""
-        return f"{self.kind.replace('_', ' ')} x{self.effect:g}, {self.length:g} s"
-
-
-_BOTH = ("wiki", "actor")
-CASES = (
-    Case("surge", 3.0, 60, _BOTH),
-    Case("surge", 2.0, 60, _BOTH),
-    Case("surge", 1.5, 60, _BOTH),
-    Case("surge", 1.25, 60, _BOTH),
-    Case("drop", 0.75, 60),
-    Case("drop", 0.5, 60),
-    Case("drop", 0.25, 60),
-    Case("outage", 0.0, 60),
-    Case("burst", 5.0, 3, _BOTH),
-    Case("flash_crowd", 2.0, 300),
-    Case("surge", 1.25, 600, _BOTH),
-    Case("drift", 1.5, 1800),
-)
-
-
-class CleanRow(msgspec.Struct, frozen=True):
-    """Episodes a day on clean streams of one dispersion.
-
-    Attributes
-    ----------
-    days
-        Watched, with warm detectors.
-    episodes_a_day
-        By detector; the ensemble's under ``ensemble``.
-    without
-        The ensemble's when a detector is missing, by detector.
-    cold
-        The ensemble's from a cold start on, over the first days of the same streams.
-    """
-
-    dispersion: float
-    days: float
-    episodes_a_day: Mapping[str, float]
-    without: Mapping[str, float]
-    cold: float
-
-
-class Detection(msgspec.Struct, frozen=True):
-    """What one detector, or the ensemble, makes of the incidents of one case.
-
-    Attributes
-    ----------
-    recall
-        Share of the incidents with an alert before their end, or 10 s after the end of short ones.
-    delay, late
-        Median and 95th percentile of the seconds to the first alert, of those found.
-    chance
-        Recall in stretches of the same length without incident: what alarming all day would score.
-    """
-
-    recall: float
-    delay: float | None
-    late: float | None
-    chance: float
-
-
-class RecallRow(msgspec.Struct, frozen=True):
-    """One case at one dispersion."""
-
-    case: Case
-    dispersion: float
-    incidents: int
-    by: Mapping[str, Detection]
 
 
 def clean_and_recall(
@@ -149,6 +61,8 @@ def clean_and_recall(
     seeds, days
         Clean streams of each dispersion, and the days of each that count. Incidents are planted in streams of
         at most 3 of these seeds and at most 2 days.
+    cases
+        All of them at the first dispersion, at the others those for everywhere.
 
     Raises
     ------
@@ -163,8 +77,10 @@ def clean_and_recall(
         for dispersion, seed in product(dispersions, range(seeds))
     ]
     planted_days = min(days, _PLANTED_DAYS)
+    planted = {dispersion: _cases_at(dispersion, dispersions, cases) for dispersion in dispersions}
     for dispersion, seed in product(dispersions, range(min(seeds, _PLANTED_SEEDS))):
-        runs.append(_Run(lanes, episodes, 801 + seed, dispersion, planted_days, tuple(cases)))
+        if planted[dispersion]:
+            runs.append(_Run(lanes, episodes, 801 + seed, dispersion, planted_days, planted[dispersion]))
     outcomes: list[_Outcome] = []
     with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
         running = [pool.submit(_outcome, run) for run in runs]
@@ -173,8 +89,12 @@ def clean_and_recall(
             progress(len(outcomes) / len(runs), f"{len(outcomes)} of {len(runs)} streams")
     return (
         tuple(_clean_row(dispersion, outcomes) for dispersion in dispersions),
-        tuple(_recall_row(case, dispersion, outcomes) for dispersion, case in product(dispersions, cases)),
+        tuple(_recall_row(case, dispersion, outcomes) for dispersion in dispersions for case in planted[dispersion]),
     )
+
+
+def _cases_at(dispersion: float, dispersions: Sequence[float], cases: Sequence[Case]) -> tuple[Case, ...]:
+    return tuple(case for case in cases if case.everywhere or dispersion == dispersions[0])
 
 
 def _require_judgeable(lanes: LaneSettings) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
+from tracewave_panel.lab.cases import CleanRow, RecallRow
 from tracewave_panel.lab.cost import WindowCost
-from tracewave_panel.lab.evaluation import CleanRow, RecallRow
 from tracewave_panel.lab.explanations import ExplanationRates
 from tracewave_panel.lab.faults import FaultRow
 
@@ -42,7 +42,7 @@ class Target(msgspec.Struct, frozen=True):
         """Whether the figure is at least as good as a limit; None without one."""
         if limit is None:
             return None
-        if self.reached is None or math.isnan(self.reached):
+        if self.reached is None:
             return False
         return self.reached <= limit if self.at_most else self.reached >= limit
 

@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 
 from tracewave_panel.errors import ConfigError
-from tracewave_panel.lab.evaluation import RecallRow
+from tracewave_panel.lab.cases import RecallRow
 
 __all__ = ["recall_picture", "require_matplotlib"]
 

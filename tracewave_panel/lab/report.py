@@ -12,8 +12,9 @@ import msgspec
 from tracewave_panel.config import Settings
 from tracewave_panel.errors import ConfigError
 from tracewave_panel.feeds import WIKIMEDIA
+from tracewave_panel.lab.cases import CleanRow, RecallRow
 from tracewave_panel.lab.cost import WindowCost, window_cost
-from tracewave_panel.lab.evaluation import CleanRow, RecallRow, clean_and_recall
+from tracewave_panel.lab.evaluation import clean_and_recall
 from tracewave_panel.lab.explanations import ExplanationRates, explanation_trials
 from tracewave_panel.lab.faults import FaultRow, fault_trials, overdispersed
 from tracewave_panel.lab.floors import Target, targets

@@ -40,7 +40,7 @@ in [real_data.json](real_data.json). All times are UTC.
   rarities, not their size, so none beyond 1,000 days is given. **Rank** is by evidence, among episodes of the metric.
 - **Tried**: the configuration is the first that was written, before any result was seen. The variants at the end were
   run afterwards; none was adopted, and nothing is set for a single file. What counts as a hit was made stricter after
-  the first results: that it be of the same metric and not go the other way was added, and took none away.
+  the first results: that it be of the same metric and not go the other way was added, and took none of these away.
 """
 
 _EXPLANATIONS = {
@@ -99,8 +99,8 @@ def _summary(study: Study) -> str:
     note = (
         "`a day` and `budget` are for a series and metric. The control shows what an alarm is worth here: day by day "
         f"it raised {counts} times, where the budget is {budget:g}, and {_alerting(study.noise)} of its windows "
-        "alerted. The engine takes from its own past what is rare, and leaves out of it what alerted; after so short a "
-        "beginning it therefore asks for less and less. Hits are to be read beside `by chance` and `alerting`."
+        "alerted. The engine takes from its own past what is rare, of alarms only their beginning, and so short a past "
+        "does not tell it exactly. Hits are to be read beside `by chance` and `alerting`."
     )
     return f"{_table(heads, rows)}\n\n{note}\n"
 
