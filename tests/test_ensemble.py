@@ -109,7 +109,7 @@ def test_only_changes_of_the_direction_asked_for_alert(wanted, direction, alerti
 
 
 def evidence(*windows, **settings) -> list[float]:
-    made = Evidence(EnsembleSettings(**settings))
+    made = Evidence(EnsembleSettings(**({"weights": {}, "usual": 1.0} | settings)))
     return [made.take(scores) for scores in windows]
 
 
@@ -119,6 +119,13 @@ def test_evidence_is_the_weighted_sum_beyond_the_usual_of_those_that_spoke():
     assert evidence(scores, weights={"a": 0.5}) == pytest.approx([3.5 + 2.0])
     assert evidence(scores, usual=2.5) == pytest.approx([5.5 + 0.5])
     assert evidence(scores, most=6.0) == pytest.approx([5.0 + 2.0])
+
+
+def test_detectors_that_are_not_named_weigh_one_and_charts_of_one_value_share_a_voice():
+    weights = EnsembleSettings().weights
+    assert (weights["zscore"] + weights["ewma"], "trees" in weights) == (1.0, False)
+    assert evidence([fired("trees", 0.8)], weights=weights) == pytest.approx([7.0])
+    assert evidence([fired("zscore", 0.8), fired("ewma", 0.8)], weights=weights) == pytest.approx([7.0])
 
 
 def test_evidence_is_held_for_so_many_windows():
@@ -136,8 +143,7 @@ def test_longer_streams_ask_for_more():
 @settings(max_examples=100, deadline=None)
 def test_evidence_goes_on_from_a_snapshot(rows, at):
     windows = [[quiet("a", first), quiet("b", second)] for first, second in rows]
-    made = Evidence(EnsembleSettings(hold=4, growth=0.5))
-    restored = Evidence(EnsembleSettings(hold=4, growth=0.5))
+    made, restored = (Evidence(EnsembleSettings(hold=4, growth=0.5, usual=1.0)) for _ in range(2))
     begun = [made.take(scores) for scores in windows[:at]]
     restored.restore(codec.decode_packed(codec.pack(made.snapshot()), EvidenceState))
     rest = [restored.take(scores) for scores in windows[at:]]

@@ -41,7 +41,7 @@ class WindowsState(msgspec.Struct, frozen=True):
     dropped: tuple[tuple[str, int, int], ...]
     marks: tuple[Mark, ...]
     gaps: tuple[tuple[int, int], ...]
-    revised: tuple[tuple[str, int, int, bool, FoldState], ...]
+    revised: tuple[tuple[str, int, int, int, bool, FoldState], ...]
 
 
 def window_index(time: float, width: float) -> int:
@@ -53,12 +53,13 @@ def window_index(time: float, width: float) -> int:
 
 
 class _Revision:
-    """A window that was told as gap, with the events that came for it after all; never explained, so no samples."""
+    """A window in a gap or cut by one, with the events that came for it after all; never explained, so no samples."""
 
-    __slots__ = ("fold", "pending", "revision")
+    __slots__ = ("dropped", "fold", "pending", "revision")
 
-    def __init__(self, fold: Fold, revision: int = 0) -> None:
+    def __init__(self, fold: Fold, dropped: int = 0, revision: int = 0) -> None:
         self.fold = fold
+        self.dropped = dropped
         self.revision = revision
         self.pending = False
 
@@ -190,7 +191,7 @@ class TumblingWindows:
             revision = self._revised[series, index]
             revision.pending = False
             revision.revision += 1
-            yield self._window(series, index, revision.fold.copy(), 0, Quality.REVISED, revision.revision)
+            yield self._window(series, index, revision.fold.copy(), revision.dropped, Quality.REVISED, revision.revision)
 
     def _close(self, reached: int) -> Iterator[Window]:
         assert self._frontier is not None
@@ -208,7 +209,7 @@ class TumblingWindows:
                     quality = Quality.PARTIAL
                 fold = fold or Fold(self.feed)
                 if mark is Quality.GAP:  # what comes for it after all belongs to it, as in the gap
-                    self._revised[series, index] = _Revision(fold.copy(sampled=False))
+                    self._revised[series, index] = _Revision(fold.copy(sampled=False), dropped)
                 yield self._window(series, index, fold, dropped, quality)
             index += 1
 
@@ -291,7 +292,7 @@ class TumblingWindows:
             marks=tuple(self._marks),
             gaps=tuple(self._gaps),
             revised=tuple(
-                (series, index, held.revision, held.pending, held.fold.snapshot())
+                (series, index, held.dropped, held.revision, held.pending, held.fold.snapshot())
                 for (series, index), held in self._revised.items()
             ),
         )
@@ -306,7 +307,7 @@ class TumblingWindows:
         self._marks = list(state.marks)
         self._gaps = list(state.gaps)
         self._revised = {}
-        for series, index, revision, pending, fold in state.revised:
-            held = _Revision(Fold.restore(self.feed, fold), revision)
+        for series, index, dropped, revision, pending, fold in state.revised:
+            held = _Revision(Fold.restore(self.feed, fold), dropped, revision)
             held.pending = pending
             self._revised[series, index] = held
