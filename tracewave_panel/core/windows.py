@@ -191,7 +191,9 @@ class TumblingWindows:
             revision = self._revised[series, index]
             revision.pending = False
             revision.revision += 1
-            yield self._window(series, index, revision.fold.copy(), revision.dropped, Quality.REVISED, revision.revision)
+            yield self._window(
+                series, index, revision.fold.copy(), revision.dropped, Quality.REVISED, revision.revision
+            )
 
     def _close(self, reached: int) -> Iterator[Window]:
         assert self._frontier is not None
