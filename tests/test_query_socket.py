@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from findings_of import T0, analysis, findings
 
-from tracewave_panel.errors import QueryError, StoreError
+from tracewave_panel.errors import HistoryInUseError, QueryError, StoreError
 from tracewave_panel.feeds import WIKIMEDIA
 from tracewave_panel.model import Origin
 from tracewave_panel.ports import Table
@@ -303,3 +303,41 @@ def test_empty_answer_still_names_its_columns():
     empty = Table(("a", "bc"), [])
     assert format_table(empty, "table") == "a  bc\n-  --"
     assert format_table(empty, "csv") == "a,bc"
+
+
+_HOLDS = """
+import sys, time, duckdb
+held = duckdb.connect(sys.argv[1])
+print("held", flush=True)
+time.sleep(float(sys.argv[2]))
+held.close()
+"""
+
+
+@pytest.fixture
+def held(tmp_path):
+    """A history that another process has open for so many seconds, as a starting server has before it answers."""
+    open_history(tmp_path, WIKIMEDIA, Origin.LIVE, fresh=False).close()
+    holders = []
+
+    def hold(seconds: float) -> Path:
+        command = [sys.executable, "-c", _HOLDS, str(tmp_path / LIVE_FILE), str(seconds)]
+        holders.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+        assert holders[-1].stdout.readline() == "held\n"
+        return tmp_path
+
+    yield hold
+    for holder in holders:
+        holder.kill()
+        holder.communicate()
+
+
+def test_question_to_a_server_that_is_starting_waits_for_it(held):
+    assert list(query_folder(held(1.0), COUNT).rows) == [(0,)]
+
+
+def test_file_that_another_program_keeps_open_is_given_up_in_words(held):
+    began = time.monotonic()
+    with pytest.raises(HistoryInUseError, match="another process has it open"):
+        query_folder(held(60.0), COUNT)
+    assert 4.0 < time.monotonic() - began < 30.0

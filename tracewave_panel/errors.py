@@ -9,6 +9,7 @@
     │   ├── RefusedError       it answered and said no (403, 429, unknown stream)
     │   └── RecordingError     a recording cannot be read at all
     └── StoreError         the disk's: history cannot be written or read
+        ├── HistoryInUseError  another process has the history open
         ├── QueryError         the SQL given is refused or wrong
         └── StateError         a saved State is damaged or of another version
 
@@ -20,6 +21,7 @@ from __future__ import annotations
 __all__ = [
     "ConfigError",
     "FeedError",
+    "HistoryInUseError",
     "PortInUseError",
     "QueryError",
     "RecordingError",
@@ -68,6 +70,10 @@ class RecordingError(FeedError):
 
 class StoreError(TracewaveError):
     """History cannot be written or read."""
+
+
+class HistoryInUseError(StoreError):
+    """Another process has the history open; one that is just starting will soon answer questions about it."""
 
 
 class QueryError(StoreError):

@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import msgspec
 
-from tracewave_panel.errors import StoreError
+from tracewave_panel.errors import HistoryInUseError, StoreError
 from tracewave_panel.feeds import Feed
 from tracewave_panel.model import Origin
 from tracewave_panel.stores import schema
@@ -199,7 +199,8 @@ def _in_words(error: duckdb.Error, path: Path) -> StoreError:
     said = str(error)
     if "Could not set lock" in said:
         reason = "another process has it open and answers no queries; stop it, or choose another folder with --data"
-    elif "not a valid DuckDB" in said or "Corrupt" in said or "read enough bytes" in said:
+        return HistoryInUseError(f"cannot open history {path}: {reason} ({said.splitlines()[0]})")
+    if "not a valid DuckDB" in said or "Corrupt" in said or "read enough bytes" in said:
         reason = "it is damaged or no history; move it away and start again, or restore a copy"
     elif "Permission denied" in said or "Read-only file system" in said:
         reason = "the folder or file may not be written; mend its permissions, or choose another with --data"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 from rich.cells import cell_len
 
+from tracewave_panel.errors import HistoryInUseError
 from tracewave_panel.ports import Table
 from tracewave_panel.stores.database import open_read_only
 from tracewave_panel.stores.open_history import LIVE_FILE, REPLAY_FILE, SOCKET_FILE
@@ -19,6 +21,8 @@ from tracewave_panel.stores.query_socket import ask
 from tracewave_panel.stores.select import Selects, to_table
 
 __all__ = ["format_table", "query_folder"]
+
+_STARTING = 5.0  # seconds: a server that starts has the file open a moment before it answers
 
 
 def query_folder(
@@ -41,12 +45,19 @@ def query_folder(
     StoreError
         When there is no history, or it cannot be opened.
     """
-    answer = ask(data / SOCKET_FILE, sql, max_rows=max_rows, timeout=timeout)
-    if answer is None:
+    patience = time.monotonic() + _STARTING
+    while True:
+        answer = ask(data / SOCKET_FILE, sql, max_rows=max_rows, timeout=timeout)
+        if answer is not None:
+            return to_table(answer)
         path = next((data / name for name in (LIVE_FILE, REPLAY_FILE) if (data / name).exists()), data / LIVE_FILE)
-        with open_read_only(path, memory_limit=memory_limit) as connection:
-            answer = Selects(connection.cursor).arrow(sql, max_rows=max_rows, timeout=timeout)
-    return to_table(answer)
+        try:
+            with open_read_only(path, memory_limit=memory_limit) as connection:
+                return to_table(Selects(connection.cursor).arrow(sql, max_rows=max_rows, timeout=timeout))
+        except HistoryInUseError:
+            if time.monotonic() > patience:
+                raise
+            time.sleep(0.1)
 
 
 def format_table(table: Table, form: Literal["table", "json", "csv"]) -> str:
