@@ -188,3 +188,17 @@ def test_doctor_tells_of_everything_and_fails_where_the_feed_cannot_be_reached(t
         done = tracewave("doctor", *where, "--set", f"wikimedia.url={url}")
     assert done.returncode == 0, done.stdout
     assert f"{url} answers" in done.stdout
+
+
+def test_simulated_trades_are_recorded_and_replayed_as_trades(tmp_path):
+    out = tmp_path / "trades.jsonl.gz"
+    assert tracewave("simulate", str(out), "--feed", "crypto", "--minutes", "1", *QUICK).returncode == 0
+    assert read_recording(out)[0].feed == "crypto"
+    told = tracewave("replay", str(out), "--speed", "max", "--json", *QUICK)
+    assert told.returncode == 0, told.stderr
+    assert json.loads(told.stdout)["events"] > 500
+
+
+def test_simulated_trades_without_a_length_are_refused_in_words(tmp_path):
+    refused = tracewave("simulate", str(tmp_path / "trades.jsonl.gz"), "--feed", "crypto")
+    assert (refused.returncode, "add --minutes 30" in refused.stderr) == (2, True)

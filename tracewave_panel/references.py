@@ -34,7 +34,7 @@ def load_reference(path: Path | str) -> Reference:
 
 
 def save_reference(path: Path | str, reference: Reference) -> None:
-    """Write a reference, a table a line, so that two of them can be compared.
+    """Write a reference, a number a line, so that two of them can be compared.
 
     Raises
     ------

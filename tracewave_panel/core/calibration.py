@@ -145,19 +145,9 @@ class DetectorTable(msgspec.Struct, frozen=True):
     down: Tail | None = None
 
     @classmethod
-    def fitted(
-        cls,
-        statistics: Floats,
-        *,
-        two_sided: bool,
-        settings: str,
-        share: float = 1e-3,
-        shapes: tuple[float, float] = _SHAPES,
-    ) -> DetectorTable:
+    def fitted(cls, statistics: Floats, *, two_sided: bool, settings: str) -> DetectorTable:
         """Make the table of clean statistics, shape (n,)."""
-        up = Tail.fitted(statistics, share=share, shapes=shapes)
-        down = Tail.fitted(-statistics, share=share, shapes=shapes) if two_sided else None
-        return cls(settings, up, down)
+        return cls(settings, Tail.fitted(statistics), Tail.fitted(-statistics) if two_sided else None)
 
     def log10(self, statistic: float) -> float:
         """Logarithm of the chance of a statistic this extreme; two-sided: twice that of the nearer end."""
