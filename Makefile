@@ -7,7 +7,7 @@ ARGS ?=
 CAPTURES ?= ../shared/data
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test serve test test-slow test-all check bench bench-quality calibration lock recording clean
+.PHONY: help setup setup-test serve test test-slow test-all check bench bench-quality calibration lock recording pictures clean
 
 help: ## Show the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -55,6 +55,7 @@ check: setup-test ## Lint, types, layers and examples in docs
 
 bench: setup-test ## Measure speed; a table, and JSON in benchmarks/results
 	@$(BIN)/python benchmarks/speed.py $(ARGS)
+	@$(BIN)/python benchmarks/viewers.py
 
 bench-quality: setup-test ## Measure how good the engine is; reports in benchmarks/reports (CAPTURES=../shared/data)
 	@$(BIN)/tracewave evaluate --out benchmarks/reports/simulated $(ARGS)
@@ -76,6 +77,9 @@ lock: setup-test ## Pin the newest versions that pyproject.toml allows
 
 recording: setup ## Make the bundled recording and its State anew
 	@$(BIN)/tracewave simulate recordings/simulated-edits.jsonl.gz --overwrite
+
+pictures: setup-test ## Make the README's pictures anew
+	@$(BIN)/python tests/pictures.py
 
 clean: ## Remove everything that was installed or made
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/results

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 import random
 import threading
@@ -11,8 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from tracewave_panel.app.board import Board
+from tracewave_panel.app.dashboard import Dashboard
 from tracewave_panel.app.server import start
 from tracewave_panel.app.state import Console
+from tracewave_panel.errors import StoreError
 from tracewave_panel.feeds import WIKIMEDIA
 from tracewave_panel.model import (
     Analysis,
@@ -21,6 +25,8 @@ from tracewave_panel.model import (
     Contribution,
     Event,
     Findings,
+    Label,
+    LabelVerdict,
     Origin,
     Quality,
     Sample,
@@ -51,6 +57,9 @@ class SpokenControl:
     run: int = 1
     state: FeedState = field(default_factory=lambda: FeedState("live", "1.1 s behind"))
     totals: dict[str, int] = field(default_factory=lambda: {"events": 12_480, "late": 50, "windows": 300})
+    measured: dict[str, float] = field(default_factory=dict)
+    given: dict[str, Label] = field(default_factory=dict)
+    refusal: str = ""
 
     def source_status(self) -> SourceStatus:
         return SourceStatus(self.state, {"events": 12_480, "undecodable": 0, "reconnects": 1}, lag=1.1)
@@ -58,9 +67,30 @@ class SpokenControl:
     def counters(self) -> dict[str, int]:
         return dict(self.totals)
 
+    def label(self, anomaly_id: str, verdict: LabelVerdict | None) -> None:
+        if self.refusal:
+            raise StoreError(self.refusal)
+        labels = dict(self.given)
+        labels.pop(anomaly_id, None)
+        self.given = labels | ({anomaly_id: Label(anomaly_id, verdict, time.time())} if verdict else {})
+
+    def labels(self) -> dict[str, Label]:
+        return self.given
+
+    def gauges(self) -> dict[str, float]:
+        return dict(self.measured)
+
 
 def console(store: RingStore | None = None, control: SpokenControl | None = None) -> Console:
     return Console(WIKIMEDIA, store or RingStore(), control or SpokenControl())
+
+
+def dashboard_over(store: RingStore, control: SpokenControl | None = None, page: str = "live") -> Dashboard:
+    """A session's console whose page has said that it is ready, over a board that reads at every look."""
+    moments = itertools.count()
+    built = Dashboard(Board(console(store, control), clock=lambda: float(next(moments))), page)
+    built.navigator.ready = True
+    return built
 
 
 def window(start: float, rate: float = 41.0, **fields) -> Window:

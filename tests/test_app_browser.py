@@ -4,83 +4,19 @@ from __future__ import annotations
 
 import re
 import socket
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 import pytest
-from console_stand_in import SpokenControl, analysis, anomaly, console, event, feed_on, findings, served, story
+from console_stand_in import SpokenControl, analysis, anomaly, console, findings, served
+from visiting import WAIT, running, told_store, visit
 
-from tracewave_panel.model import AnomalyKind, Contribution, Origin, Sample
+from tracewave_panel.model import AnomalyKind, Origin
 from tracewave_panel.ports import FeedState
 from tracewave_panel.stores.ring import RingStore
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
 
 pytestmark = pytest.mark.browser
-
-WAIT = 20_000  # milliseconds
-HOSTILE = (
-    "<script>window.struck=1</script>",
-    "<img src=x onerror='window.struck=1'>",
-    '"><svg onload=window.struck=1>',
-    "[click](javascript:window.struck=1) ![x](http://outside.invalid/a.png)",
-    "{{ ''.__class__ }} ${window.struck=1} <%= window.struck %>",
-    "$$\\require{href}\\href{javascript:window.struck=1}{x}$$",
-    "\u202egnp.exe\u2066\u2069",
-    "</script><script src=http://outside.invalid/x.js></script>",
-    "<style>@import 'http://outside.invalid/x.css';</style>",
-)
-
-
-@dataclass
-class Visit:
-    page: playwright.Page
-    requests: list[str] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-
-    def outside(self, port: int) -> list[str]:
-        inside = (f"http://127.0.0.1:{port}/", f"ws://127.0.0.1:{port}/", "blob:", "data:")
-        return [address for address in self.requests if not address.startswith(inside)]
-
-
-@contextmanager
-def visit(browser, port: int, **options) -> Iterator[Visit]:
-    context = browser.new_context(**{"viewport": {"width": 1440, "height": 1000}, "color_scheme": "dark", **options})
-    page = context.new_page()
-    seen = Visit(page)
-    page.on("request", lambda request: seen.requests.append(request.url))
-    page.on("websocket", lambda connection: seen.requests.append(connection.url))
-    page.on("pageerror", lambda error: seen.errors.append(str(error)))
-    page.on("console", lambda said: seen.errors.append(said.text) if said.type == "error" else None)
-    try:
-        page.goto(f"http://127.0.0.1:{port}/")
-        page.wait_for_selector("html[data-ready]", timeout=WAIT, state="attached")
-        yield seen
-    finally:
-        context.close()
-
-
-@contextmanager
-def running(store: RingStore) -> Iterator[None]:
-    stop = threading.Event()
-    thread = threading.Thread(target=feed_on, args=(store, stop))
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-
-
-def told_store(seconds: int = 300) -> RingStore:
-    store = RingStore()
-    for each in story(time.time(), seconds):
-        store.append(each)
-    return store
-
 
 TABLE = "window.Bokeh.documents[0].get_model_by_name('live-table')"
 RANGE = "window.Bokeh.documents[0].get_model_by_name('time-range')"
@@ -181,7 +117,7 @@ def test_samples_of_a_named_value_lead_to_their_events(browser):
     with served(console(store)) as port, visit(browser, port) as seen:
         samples = seen.page.locator("article .samples a")
         playwright.expect(samples.first).to_be_hidden()
-        seen.page.get_by_text("Some of these edits").click()
+        seen.page.get_by_role("button", name="Raw edits").click()
         playwright.expect(samples).to_have_count(4)
         playwright.expect(samples.first).to_be_visible()
         playwright.expect(samples.first).to_have_attribute("href", "https://commons.wikimedia.org/w/index.php?diff=1")
@@ -194,44 +130,6 @@ def test_nothing_is_asked_of_another_host(browser):
         seen.page.wait_for_timeout(1500)
         assert len(seen.requests) > 10
         assert seen.outside(port) == []
-
-
-def test_hostile_text_is_shown_and_never_run(browser):
-    store = RingStore()
-    begin = float(int(time.time()))
-    for number, text in enumerate(HOSTILE):
-        moment = begin - 400 + 40 * number
-        sample = Sample(str(number), moment, text, f"javascript:{text}")
-        part = Contribution(text, text, 9.0, 1.0, 0.9, 9.0, True, (sample,))
-        told = anomaly(
-            moment, None if number % 2 else moment + 20, id=text, title=text, contributions=(part,), agreeing=(text,)
-        )
-        edit = event(moment, number, title=text, actor=text, dimensions=(text,) * 5, link=f"javascript:{text}")
-        store.append(findings(moment + 1, analysis(moment), anomalies=[told], events=[edit]))
-    cold = analysis(begin, cold=("trees",))
-    hostile_reason = [
-        type(score)(**{name: getattr(score, name) for name in score.__struct_fields__} | {"reason": HOSTILE[0]})
-        for score in cold.scores
-    ]
-    fields = {name: getattr(cold, name) for name in cold.__struct_fields__}
-    store.append(findings(begin + 1, type(cold)(**fields | {"scores": tuple(hostile_reason)})))
-    control = SpokenControl(state=FeedState(HOSTILE[1], HOSTILE[0]))
-    with served(console(store, control)) as port, visit(browser, port) as seen:
-        page = seen.page
-        playwright.expect(page.locator("article")).to_have_count(len(HOSTILE))
-        for text in HOSTILE[:2]:
-            playwright.expect(page.locator("article h3", has_text=text)).to_have_count(1)
-            playwright.expect(page.locator("table").get_by_text(text).first).to_be_visible()
-        for summary in page.locator("summary").all():
-            summary.click()
-        for text in HOSTILE[:2]:
-            playwright.expect(page.locator(".samples").get_by_text(text).last).to_be_visible()
-        page.get_by_role("button", name="15 min").click()
-        page.wait_for_timeout(1000)
-        assert page.evaluate("window.struck") is None
-        assert seen.outside(port) == []
-        assert page.locator("a[href^='javascript']").count() == 0
-        assert seen.errors == []
 
 
 @pytest.mark.parametrize(

@@ -9,15 +9,18 @@ import socket
 import time
 
 import httpx
+import msgspec
 import panel as pn
 import pytest
 from bokeh.document import Document
 from bokeh.plotting import figure
 from console_stand_in import (
+    DETECTORS,
     SpokenControl,
     analysis,
     anomaly,
     console,
+    dashboard_over,
     event,
     findings,
     samples_at,
@@ -25,11 +28,11 @@ from console_stand_in import (
 )
 
 from tracewave_panel.app.dashboard import SESSION_TOKEN_EXPIRATION, Dashboard
-from tracewave_panel.app.live_table import EpisodeTable, LiveTable
+from tracewave_panel.app.header import Header, status_word
+from tracewave_panel.app.live_table import EpisodeTable, LiveTable, row_of
 from tracewave_panel.app.server import start
 from tracewave_panel.app.state import Reader
 from tracewave_panel.app.theme import paint, token
-from tracewave_panel.app.views.status import status_word
 from tracewave_panel.app.wording import one_line
 from tracewave_panel.errors import ConfigError, PortInUseError
 from tracewave_panel.feeds import WIKIMEDIA
@@ -71,7 +74,7 @@ def test_reader_takes_all_that_is_held_first_and_only_news_after():
     store.append(findings(T + 1, analysis(T), events=[event(T, number) for number in range(40)]))
     news = reader.read()
     assert [a.window.start for a in news.analyses] == [T]
-    assert [e.id for e in news.events] == [f"event-{number}" for number in range(28, 40)]
+    assert [e.id for e in news.events] == [f"event-{number}" for number in range(40)]
 
 
 def test_reader_pages_through_more_than_one_page_of_items():
@@ -96,6 +99,28 @@ def test_first_columns_are_plain_lists_of_equal_length():
     table.take(Reader(console(filled())).read().analyses)
     assert all(type(column) is list for column in table.source.data.values())
     assert {len(column) for column in table.source.data.values()} == {300}
+
+
+def test_rows_that_were_told_once_make_the_same_table_in_every_session():
+    read = Reader(console(filled(60))).read().analyses
+    own, shared = LiveTable(WIKIMEDIA), LiveTable(WIKIMEDIA)
+    own.take(read)
+    rows = [row_of(WIKIMEDIA, each, own.detectors) for each in read]
+    shared.take_rows(rows[:40], own.detectors)
+    shared.take_rows(rows[40:], own.detectors)
+    assert shared.detectors == own.detectors
+    for name, column in own.source.data.items():
+        assert shared.source.data[name] == pytest.approx(column, nan_ok=True), name
+
+
+def test_rows_told_before_a_detector_appeared_have_no_score_of_it():
+    table, early = LiveTable(WIKIMEDIA), ("zscore",)
+    table.take_rows([row_of(WIKIMEDIA, analysis(T), early)], early)
+    table.take_rows(
+        [row_of(WIKIMEDIA, analysis(T + 1), DETECTORS), row_of(WIKIMEDIA, analysis(T + 2), early)], DETECTORS
+    )
+    assert table.source.data["score_0"] == [0.1, 0.1, 0.1]
+    assert table.source.data["score_1"] == pytest.approx([math.nan, 0.08, math.nan], nan_ok=True)
 
 
 def test_rollover_keeps_a_quarter_of_an_hour():
@@ -180,9 +205,9 @@ def test_open_episode_needs_no_message_to_grow():
 
 def test_one_window_is_one_stream_and_quiet_is_no_message():
     store = filled()
-    dashboard = Dashboard(console(store))
+    dashboard = dashboard_over(store)
     document = Document()
-    dashboard.page.server_doc(document)
+    dashboard.template.server_doc(document)
     assert told(document, dashboard.refresh) == []
     store.append(findings(T + 1, analysis(T)))
     heard = told(document, dashboard.refresh)
@@ -193,8 +218,8 @@ def test_page_costs_less_than_forty_bare_figures_and_a_tick_less_than_a_fifth_of
     store = filled(900)
 
     def page() -> Dashboard:
-        dashboard = Dashboard(console(store))
-        dashboard.page.server_doc(Document())
+        dashboard = dashboard_over(store)
+        dashboard.template.server_doc(Document())
         return dashboard
 
     def bare_figures() -> None:
@@ -230,11 +255,12 @@ def least_cost(call, times=4):
 
 def test_empty_store_makes_a_page_and_the_first_window_brings_the_lanes():
     store = RingStore()
-    dashboard = Dashboard(console(store))
-    assert len(dashboard.lanes.__panel__()) == 0
+    dashboard = dashboard_over(store)
+    assert len(dashboard.live.lanes.__panel__()) == 0
     store.append(findings(T + 1, analysis(T, cold=("trees",))))
     dashboard.refresh()
-    rows = list(dashboard.lanes.__panel__())
+    dashboard.refresh()
+    rows = list(dashboard.live.lanes.__panel__())
     assert [row.heading for row in rows] == ["z-score", "EWMA", "Half-Space Trees", "Novelty", "Seasonal"]
     assert [row.reason for row in rows] == ["", "", "learning, 212 windows left", "", ""]
     assert len({row.colour for row in rows}) == len({row.subheading for row in rows}) == 5
@@ -242,15 +268,16 @@ def test_empty_store_makes_a_page_and_the_first_window_brings_the_lanes():
 
 def test_detector_that_appears_later_gets_its_lane_and_its_columns():
     store = RingStore()
-    dashboard = Dashboard(console(store))
+    dashboard = dashboard_over(store)
     first = analysis(T)
     store.append(findings(T + 1, type(first)(**{**_fields(first), "scores": first.scores[:1]})))
     dashboard.refresh()
     store.append(findings(T + 2, analysis(T + 1)))
     dashboard.refresh()
-    assert len(dashboard.lanes.__panel__()) == 5
-    assert math.isnan(dashboard.table.source.data["score_2"][0])
-    assert dashboard.table.source.data["score_2"][1] == 0.12
+    dashboard.refresh()
+    assert len(dashboard.live.lanes.__panel__()) == 5
+    assert math.isnan(dashboard.live.table.source.data["score_2"][0])
+    assert dashboard.live.table.source.data["score_2"][1] == 0.12
 
 
 def _fields(value) -> dict:
@@ -282,30 +309,30 @@ def test_status_is_never_better_than_the_source_says(state, origin, expected):
 
 def test_status_follows_the_source_and_counts_open_anomalies():
     store, control = RingStore(), SpokenControl()
-    dashboard = Dashboard(console(store, control))
+    dashboard = dashboard_over(store, control)
     line = dashboard.status.__panel__()
-    assert (line.origin, line.word, line.open) == ("LIVE", "LIVE", 0)
+    assert header_of(line) == Header("LIVE", "LIVE", "live", "1.1 s behind")
     control.state = FeedState("reconnecting", "the server closed the stream; next try in 4 s")
     store.append(findings(T, anomalies=[anomaly(T - 60, severity=Severity.WARNING)]))
     dashboard.refresh()
-    assert (line.word, line.note, line.open, line.worst) == (
-        "RECONNECTING",
-        "the server closed the stream; next try in 4 s",
-        1,
-        "warning",
-    )
+    note = "the server closed the stream; next try in 4 s"
+    assert header_of(line) == Header("LIVE", "RECONNECTING", "warn", note, open=1, worst="warning")
     store.append(findings(T, anomalies=[anomaly(T - 60, closed=T)]))
     dashboard.refresh()
-    assert line.open == 0
+    assert header_of(line).open == 0
+
+
+def header_of(line) -> Header:
+    return msgspec.json.decode(line.header, type=Header)
 
 
 def cards_of(dashboard: Dashboard) -> list[dict]:
-    return json.loads(dashboard.cards.__panel__().cards)
+    return json.loads(dashboard.live.cards.__panel__().cards)
 
 
 def test_card_keeps_its_id_while_it_grows_and_closes():
     store = RingStore()
-    dashboard = Dashboard(console(store))
+    dashboard = dashboard_over(store)
     for telling in (anomaly(T), anomaly(T, observed=150.0), anomaly(T, closed=T + 20)):
         store.append(findings(T + 1, anomalies=[telling]))
         dashboard.refresh()
@@ -316,7 +343,7 @@ def test_card_keeps_its_id_while_it_grows_and_closes():
 def test_card_says_what_was_seen_expected_and_why():
     store = RingStore()
     store.append(findings(T, anomalies=[anomaly(T)]))
-    (card,) = cards_of(Dashboard(console(store)))
+    (card,) = cards_of(dashboard_over(store))
     assert (card["observed"], card["expected"], card["ratio"], card["confidence"]) == ("131", "41.6", "3.1×", "0.90")
     assert card["conclusion"] == "91 % accounted for"
     assert card["detectors"] == [
@@ -335,7 +362,7 @@ def test_card_says_what_was_seen_expected_and_why():
 def test_card_says_how_rare_it_is_and_whether_that_is_only_a_default():
     store = RingStore()
     store.append(findings(T, anomalies=[anomaly(T, rarity=0.125, provisional=True)]))
-    (card,) = cards_of(Dashboard(console(store)))
+    (card,) = cards_of(dashboard_over(store))
     assert (card["rarity"], card["provisional"]) == (0.125, True)
 
 
@@ -349,7 +376,7 @@ def test_samples_are_shown_once_each_with_the_first_named_value_they_belong_to()
     ]
     store = RingStore()
     store.append(findings(T, anomalies=[anomaly(T, contributions=tuple(parts))]))
-    (card,) = cards_of(Dashboard(console(store)))
+    (card,) = cards_of(dashboard_over(store))
     assert [(group["value"], [event[0] for event in group["events"]]) for group in card["samples"]] == [
         ("commons", ["22:13:21", "22:13:22"]),
         ("bot", ["22:13:23"]),
@@ -361,7 +388,7 @@ def test_sample_links_only_to_the_web():
     part = Contribution("wiki", "commons", 9.0, 1.0, 0.9, 9.0, True, (sample,))
     store = RingStore()
     store.append(findings(T, anomalies=[anomaly(T, contributions=(part,))]))
-    (card,) = cards_of(Dashboard(console(store)))
+    (card,) = cards_of(dashboard_over(store))
     assert card["samples"][0]["events"] == [["22:13:20", "a title", ""]]
 
 
@@ -376,21 +403,21 @@ def test_table_holds_how_far_each_detector_looked_and_how_rare_the_window_is():
 def test_global_change_names_no_slice():
     store = RingStore()
     store.append(findings(T, anomalies=[anomaly(T, verdict=Verdict.GLOBAL)]))
-    (card,) = cards_of(Dashboard(console(store)))
+    (card,) = cards_of(dashboard_over(store))
     assert card["conclusion"] == "global: no single slice stands out"
 
 
 def test_thirty_newest_cards_are_kept():
     store = RingStore()
     store.append(findings(T, anomalies=[anomaly(T + number) for number in range(40)]))
-    cards = cards_of(Dashboard(console(store)))
+    cards = cards_of(dashboard_over(store))
     assert [card["opened"] for card in cards] == [T + number for number in range(39, 9, -1)]
 
 
 def test_empty_feed_of_anomalies_says_who_judges():
     store = RingStore()
     store.append(findings(T + 1, analysis(T, cold=("novelty", "seasonal"))))
-    assert Dashboard(console(store)).cards.__panel__().judging == (
+    assert dashboard_over(store).live.cards.__panel__().judging == (
         "3 of 5 detectors judge; Novelty in 50 min 00 s, Seasonal in 2 d 3 h"
     )
 
@@ -399,7 +426,7 @@ def test_empty_feed_of_anomalies_says_who_judges():
 def test_only_web_addresses_become_links(link):
     store = RingStore()
     store.append(findings(T, events=[event(T, 1, link=link)]))
-    rows = json.loads(Dashboard(console(store)).events.__panel__().events)
+    rows = json.loads(dashboard_over(store).live.events.__panel__().events)
     assert rows[0][-1] == ""
 
 
@@ -419,7 +446,7 @@ def test_one_line_loses_direction_and_control_characters_only(text, line):
 
 def test_every_painted_property_is_a_token_of_the_dark_theme():
     document = Document()
-    Dashboard(console(filled(60))).page.server_doc(document)
+    dashboard_over(filled(60)).template.server_doc(document)
     painted = [tag["paint"] for model in document.models for tag in model.tags if isinstance(tag, dict)]
     assert len(painted) > 40
     for tokens in painted:
@@ -441,7 +468,7 @@ async def test_root_shows_the_page_and_healthz_makes_no_session(quiet_panel):
             assert server.get_sessions("/") == []
             page = await client.get("/")
             assert page.status_code == 200
-            assert '<html lang="en">' in page.text
+            assert '<html lang="en" data-page="live"' in page.text
             assert "<title>Live · Tracewave</title>" in page.text
             font = await client.get(
                 "/components/tracewave_panel.app.theme/ConsoleTemplate/_resources/assets/assets/fonts/inter-latin-wght-normal.woff2"

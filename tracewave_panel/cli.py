@@ -76,7 +76,8 @@ def serve(
         stopping = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-        server = start(Console(runtime.feed, runtime.store, runtime), address=address, port=port)
+        console = Console(runtime.feed, runtime.store, runtime)
+        server = start(console, address=address, port=port, sessions=settings.page.sessions)
         runtime.start()
         click.echo(f"Tracewave is at http://{address}:{server.port} (Ctrl-C stops it)")
         sys.stdout.flush()

@@ -21,6 +21,8 @@ __all__ = [
     "Dropped",
     "Event",
     "Findings",
+    "Label",
+    "LabelVerdict",
     "Mark",
     "Origin",
     "Quality",
@@ -34,6 +36,8 @@ __all__ = [
 
 Direction = Literal[-1, 0, 1]
 """Of a change: 1 a rise, -1 a fall, 0 the mix alone."""
+LabelVerdict = Literal["real", "not_real"]
+"""What a person says of an anomaly."""
 
 
 class Status(StrEnum):
@@ -395,6 +399,23 @@ class Anomaly(msgspec.Struct, frozen=True):
     title: str
     evidence: float = 0.0
     provisional: bool = False
+
+
+class Label(msgspec.Struct, frozen=True):
+    """A person's word on one anomaly; it outlives the telling that it was given on.
+
+    Attributes
+    ----------
+    labelled_at
+        When it was given, by this computer's clock.
+    by
+        Who gave it, as far as that is known. Hostile text.
+    """
+
+    anomaly_id: str
+    verdict: LabelVerdict
+    labelled_at: float
+    by: str = ""
 
 
 class Findings(msgspec.Struct, frozen=True):

@@ -6,12 +6,12 @@ and :class:`~tracewave_panel.stores.ring.RingStore`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
-from tracewave_panel.model import Analysis, Anomaly, Batch, Event, Findings, Origin
+from tracewave_panel.model import Analysis, Anomaly, Batch, Event, Findings, Label, LabelVerdict, Origin
 
 __all__ = ["Bus", "Control", "FeedState", "History", "Page", "SavedState", "Source", "SourceStatus", "Store", "Table"]
 
@@ -159,6 +159,30 @@ class Store(Protocol):
         """Return the newest State, or None."""
         ...
 
+    def label(self, label: Label) -> None:
+        """Keep a person's word on an anomaly, in place of the one before.
+
+        Like an append it may become durable later. It stays when the anomaly is told again or let
+        go; how many labels a store keeps, and that another process sees them, is not promised.
+
+        Raises
+        ------
+        StoreError
+            When the store knows no such anomaly, or cannot hold the label's text.
+        """
+        ...
+
+    def unlabel(self, anomaly_id: str, at: float) -> None:
+        """Take back a label that was given at or before `at`; without one nothing happens."""
+        ...
+
+    def labels(self) -> tuple[Label, ...]:
+        """Labels that hold, one an anomaly, in the order in which they were given; those just given among them.
+
+        It does not promise that the store still holds their anomalies.
+        """
+        ...
+
     def close(self) -> None:
         """Make everything durable and release the store. Further calls raise StoreError."""
         ...
@@ -184,8 +208,31 @@ class Control(Protocol):
         """What the source says about itself."""
         ...
 
+    def label(self, anomaly_id: str, verdict: LabelVerdict | None) -> None:
+        """Say that an anomaly is real or not; None takes that back.
+
+        Raises
+        ------
+        StoreError
+            When there is no such anomaly, or it cannot be kept.
+        """
+        ...
+
+    def labels(self) -> Mapping[str, Label]:
+        """Labels that hold, by the anomaly's id; that their anomalies are still held is not promised."""
+        ...
+
     def counters(self) -> dict[str, int]:
         """Totals of the pipeline: ``events``, ``windows``, ``late``, ``dropped``, ``store_failures``, ..."""
+        ...
+
+    def gauges(self) -> dict[str, float]:
+        """Measured figures of this run; one that is not known is left out.
+
+        ``started`` (epoch seconds), ``window_ms_median``, ``window_ms_p99``, ``buffer_depth``,
+        ``buffer_capacity``, ``commits``, ``commit_ms_median``, ``commit_ms_p99``, ``store_bytes``,
+        ``gaps``, ``gap_seconds``, ``anomalies``, ``fired_`` and a detector, ...
+        """
         ...
 
 

@@ -22,14 +22,15 @@ from tracewave_panel.buses.memory import MemoryBus
 from tracewave_panel.config import Settings
 from tracewave_panel.errors import StateError, StoreError, TracewaveError
 from tracewave_panel.feeds import WIKIMEDIA, Feed
-from tracewave_panel.model import Batch, Findings, Origin
+from tracewave_panel.measures import Measures
+from tracewave_panel.model import Batch, Label, LabelVerdict, Origin
 from tracewave_panel.pipeline import Pipeline
 from tracewave_panel.plan import RETRY_SECONDS, Plan, Planner
 from tracewave_panel.ports import FeedState, SavedState, SourceStatus
 from tracewave_panel.recorder import live_header
 from tracewave_panel.sources.rolling_recording import RollingRecording
 from tracewave_panel.stores.duckdb import DuckDBStore
-from tracewave_panel.stores.open_history import OpenHistory, open_history
+from tracewave_panel.stores.open_history import LIVE_FILE, REPLAY_FILE, OpenHistory, open_history
 from tracewave_panel.stores.ring import RingStore
 from tracewave_panel.stores.windows_of_history import PastWindows
 
@@ -69,7 +70,7 @@ class Runtime:
         self._settings = settings
         self._planner = planner
         self._data = data
-        self._totals: dict[str, int] = {}
+        self._measures = Measures(self.feed)
         self._plan: Plan | None = None
         self._pipeline: Pipeline | None = None
         self._bus: MemoryBus | None = None
@@ -140,14 +141,18 @@ class Runtime:
     async def _run(self, plan: Plan) -> bool:
         """Run a plan to its end; True when another should follow."""
         self.store.clear()
-        self._totals = {}
+        self._measures = measures = Measures(plan.feed)
         self._start_note = ""
         self._history, self._history_note = self._open_history(plan)
-        sinks = {"page": self.store.append, "totals": self._count}
-        if self._history:
+        sinks = {"page": self.store.append}
+        if self._history and self._data:
+            self.store.restore_labels(self._history.store.labels())
             sinks["history"] = self._history.store.append
+            measures.watch_history(self._history.store, self._data / (LIVE_FILE if plan.live else REPLAY_FILE))
+        sinks["totals"] = measures.take  # the last: it takes the time
         self._pipeline = pipeline = Pipeline(plan.feed, self._settings.pipeline(), sinks)
         self._bus = MemoryBus(self._settings.bus.capacity, shed=plan.live)
+        measures.watch_bus(self._bus, self._settings.bus.capacity)
         position, refused = self._restore(plan, pipeline)
         self._plan = plan
         self.run += 1
@@ -272,6 +277,7 @@ class Runtime:
     async def _consume(self, plan: Plan, pipeline: Pipeline, bus: MemoryBus) -> None:
         last: Batch | None = None
         async for batch in bus.subscribe():
+            self._measures.begin()
             pipeline.emit(batch)
             last = batch
             if batch.position and plan.live and self._history:
@@ -281,19 +287,6 @@ class Runtime:
             await asyncio.sleep(0)
         if last is not None:
             pipeline.flush(last)
-
-    def _count(self, findings: Findings) -> None:
-        first_metric = self.feed.metrics[0].name
-        for name, more in (
-            ("events", len(findings.events)),
-            ("windows", sum(analysis.metric == first_metric for analysis in findings.analyses)),
-            ("anomalies", sum(anomaly.opened == anomaly.updated for anomaly in findings.anomalies)),
-            ("late", findings.late),
-            ("dropped", findings.dropped),
-            ("undecodable", findings.undecodable),
-            ("duplicates", findings.duplicates),
-        ):
-            self._totals[name] = self._totals.get(name, 0) + more
 
     # -- Control
 
@@ -312,11 +305,33 @@ class Runtime:
         notice = " ".join(filter(None, (self._plan.note, self._history_note, start)))
         return msgspec.structs.replace(self._plan.source.status(), notice=notice)
 
+    def label(self, anomaly_id: str, verdict: LabelVerdict | None) -> None:
+        """Keep or take back a person's word, in history as well where that is open."""
+        history, now = self._history, time.time()
+        if verdict is None:
+            if history:
+                history.store.unlabel(anomaly_id, now)
+            self.store.unlabel(anomaly_id, now)
+        elif history:
+            label = Label(anomaly_id, verdict, now)
+            history.store.label(label)
+            self.store.restore_labels((label,))  # history knows anomalies that the page's store let go
+        else:
+            self.store.label(Label(anomaly_id, verdict, now))
+
+    def labels(self) -> dict[str, Label]:
+        """Labels that hold, by the anomaly's id."""
+        return {label.anomaly_id: label for label in self.store.labels()}
+
     def counters(self) -> dict[str, int]:
         """Totals of this run."""
-        totals = dict(self._totals)
+        totals = self._measures.totals
         if self._bus:
             totals["waiting"] = self._bus.depth
         if self._pipeline:
             totals.update({f"{name}_failures": count for name, count in self._pipeline.failures.items()})
         return totals
+
+    def gauges(self) -> dict[str, float]:
+        """Measured figures of this run."""
+        return self._measures.gauges() | {"started": self._started}

@@ -149,6 +149,17 @@ class StoreSettings(_Strict, frozen=True):
             raise ValueError(f"warm_start must not be negative, not {self.warm_start}")
 
 
+class PageSettings(_Strict, frozen=True):
+    """Most `sessions`, which are open pages, that a process shows at a time."""
+
+    sessions: int = 100
+
+    def __post_init__(self) -> None:
+        """Refuse a server that shows no page."""
+        if self.sessions < 1:
+            raise ValueError(f"sessions must be at least 1 page, not {self.sessions}")
+
+
 def _lacks_package(detector: str) -> bool:
     package = NEEDS.get(detector)
     if package is None or find_spec(package) is not None:
@@ -168,6 +179,7 @@ class Settings(_Strict, frozen=True):
     explain: ExplainSettings = ExplainSettings()
     bus: BusSettings = BusSettings()
     store: StoreSettings = StoreSettings()
+    page: PageSettings = PageSettings()
     wikimedia: WikimediaSettings = WikimediaSettings()
     synthetic: SyntheticSettings = SyntheticSettings()
     synthetic_trades: TradesSettings = TradesSettings()

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Sequence
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias, cast
 
 from bokeh.models import ColumnDataSource
 
@@ -18,7 +18,10 @@ from tracewave_panel.model import Analysis, Anomaly, Quality, Score, Severity
 
 from .wording import one_line
 
-__all__ = ["FIRE", "SPAN", "EpisodeTable", "LiveTable"]
+__all__ = ["FIRE", "SPAN", "EpisodeTable", "LiveTable", "Row", "row_of"]
+
+Row: TypeAlias = Mapping[str, float]
+"""One window under the columns' names."""
 
 SPAN = 15 * 60.0
 """Seconds of windows that a page holds."""
@@ -28,6 +31,10 @@ FIRE = 0.5
 INNER, OUTER = 1.0, 2.5  # spreads on either side of the expected value
 CELL = 0.08  # height of an agreement cell where nobody fired
 NAN = math.nan
+_OF_WINDOWS = (
+    *("start", "end", "observed", "line", "backfilled", "partial", "expected", "low", "high", "lowest", "highest"),
+    *("gap", "quality", "late", "late_at", "fired", "height", "warm", "stale", "rarity", "provisional"),
+)
 _OF_DETECTORS = ("score", "above", "left", "span")
 MILLISECONDS = 1000.0  # Bokeh's datetime axes count in these
 
@@ -68,19 +75,28 @@ class LiveTable:
         A detector seen for the first time, or a window from before the last one that was never
         told, makes the table anew; both are rare.
         """
-        if not analyses:
+        names = dict.fromkeys((*self.detectors, *(score.detector for each in analyses for score in each.scores)))
+        self.take_rows([row_of(self._feed, analysis, tuple(names)) for analysis in analyses], tuple(names))
+
+    def take_rows(self, rows: Sequence[Row], detectors: Sequence[str]) -> None:
+        """Show windows that `row_of` has told, for one session or for many.
+
+        Parameters
+        ----------
+        rows
+            Told by `row_of` with these detectors or the first few of them.
+        detectors
+            Names in the order of their columns; those that the table knows come first.
+        """
+        if not rows:
             return
-        names = tuple(dict.fromkeys((*self.detectors, *(s.detector for a in analyses for s in a.scores))))
-        grown = len(names) != len(self.detectors)
-        self.detectors = names
+        grown = len(detectors) > len(self.detectors)
+        self.detectors = tuple(detectors)
         columns = self._columns()
         starts = columns["start"]
         last = starts[-1] if starts else -math.inf
-        newer: dict[float, dict[str, float]] = {}
-        older: dict[float, dict[str, float]] = {}
-        for analysis in analyses:
-            row = self._row(analysis)
-            (newer if row["start"] > last else older)[row["start"]] = row
+        newer = {row["start"]: row for row in rows if row["start"] > last}
+        older = {row["start"]: row for row in rows if row["start"] <= last}
         known = {
             place: older[start]
             for start in older
@@ -90,20 +106,16 @@ class LiveTable:
             self._renew({**older, **newer})
             return
         if known:
-            self.source.patch({name: [(place, row[name]) for place, row in known.items()] for name in columns})
+            self.source.patch({name: [(place, row.get(name, NAN)) for place, row in known.items()] for name in columns})
         if newer:
-            rows = [newer[start] for start in sorted(newer)]
-            self.source.stream(
-                {name: [row[name] for row in rows] for name in columns}, rollover=self._rows(analyses[-1])
-            )
+            ordered = [newer[start] for start in sorted(newer)]
+            held = math.ceil(self._span * MILLISECONDS / (rows[-1]["end"] - rows[-1]["start"]))
+            self.source.stream({name: [row.get(name, NAN) for row in ordered] for name in columns}, rollover=held)
 
-    def _rows(self, analysis: Analysis) -> int:
-        return math.ceil(self._span / analysis.window.width)
-
-    def _renew(self, told: dict[float, dict[str, float]]) -> None:
+    def _renew(self, told: Mapping[float, Row]) -> None:
         """Replace all columns by what is held and what was told."""
         held = self._columns()
-        rows = {
+        rows: dict[float, Row] = {
             start: {name: column[place] for name, column in held.items()} for place, start in enumerate(held["start"])
         }
         rows.update(told)
@@ -115,66 +127,66 @@ class LiveTable:
         return cast("dict[str, list[float]]", self.source.data)
 
     def _empty(self) -> Any:
-        names = ["start", "end", "observed", "line", "backfilled", "partial", "expected"]
-        names += [
-            "low",
-            "high",
-            "lowest",
-            "highest",
-            "gap",
-            "quality",
-            "late",
-            "late_at",
-            "fired",
-            "height",
-            "warm",
-            "stale",
-            "rarity",
-            "provisional",
-        ]
+        names = list(_OF_WINDOWS)
         names += [f"feature_{place}" for place in range(len(self._feed.features))]
         names += [f"{column}_{place}" for place in range(len(self.detectors)) for column in _OF_DETECTORS]
         return {name: [] for name in names}
 
-    def _row(self, analysis: Analysis) -> dict[str, float]:
-        """One window as floats; what does not apply is not a number."""
-        window = analysis.window
-        start, end = window.start * MILLISECONDS, window.end * MILLISECONDS
-        quality = window.quality
-        gap = quality is Quality.GAP
-        observed = NAN if gap else analysis.observed
-        expected = NAN if analysis.expected is None else analysis.expected
-        spread = NAN if analysis.spread is None else analysis.spread
-        row = {
-            "start": start,
-            "end": end,
-            "observed": observed,
-            "line": observed if quality is Quality.OK else NAN,
-            "backfilled": observed if quality in {Quality.BACKFILLED, Quality.REVISED} else NAN,
-            "partial": observed if quality is Quality.PARTIAL else NAN,
-            "expected": expected,
-            "low": max(expected - INNER * spread, 0.0),
-            "high": expected + INNER * spread,
-            "lowest": max(expected - OUTER * spread, 0.0),
-            "highest": expected + OUTER * spread,
-            "gap": start if gap else NAN,
-            "quality": float(list(Quality).index(quality)),
-            "late": float(window.late),
-            "late_at": start if window.late else NAN,
-            "stale": start if quality in {Quality.BACKFILLED, Quality.REVISED} else NAN,
-        }
-        for place, value in enumerate(window.features):
-            row[f"feature_{place}"] = NAN if gap else value
-        scores = {score.detector: score for score in analysis.scores}
-        judged = quality.judged
-        row["fired"] = float(sum(score.fired for score in analysis.scores)) if judged else NAN
-        row["height"] = max(row["fired"], CELL)
-        row["warm"] = float(sum(score.warm for score in analysis.scores))
-        row["rarity"] = analysis.rarity if judged and row["warm"] else NAN
-        row["provisional"] = float(analysis.provisional)
-        for place, name in enumerate(self.detectors):
-            row |= _score_columns(place, scores.get(name), judged=judged)
-        return row
+
+def row_of(feed: Feed, analysis: Analysis, detectors: Sequence[str]) -> dict[str, float]:
+    """Tell one window as plain floats under the columns' names, the same for every session.
+
+    Parameters
+    ----------
+    feed
+        Its features become ``feature_0`` and so on.
+    analysis
+        The window and what was made of it.
+    detectors
+        Names in the order of ``score_0`` and so on.
+
+    Returns
+    -------
+    dict
+        Times in milliseconds since the epoch; what does not apply is not a number.
+    """
+    window = analysis.window
+    start, end = window.start * MILLISECONDS, window.end * MILLISECONDS
+    quality = window.quality
+    gap = quality is Quality.GAP
+    observed = NAN if gap else analysis.observed
+    expected = NAN if analysis.expected is None else analysis.expected
+    spread = NAN if analysis.spread is None else analysis.spread
+    row = {
+        "start": start,
+        "end": end,
+        "observed": observed,
+        "line": observed if quality is Quality.OK else NAN,
+        "backfilled": observed if quality in {Quality.BACKFILLED, Quality.REVISED} else NAN,
+        "partial": observed if quality is Quality.PARTIAL else NAN,
+        "expected": expected,
+        "low": max(expected - INNER * spread, 0.0),
+        "high": expected + INNER * spread,
+        "lowest": max(expected - OUTER * spread, 0.0),
+        "highest": expected + OUTER * spread,
+        "gap": start if gap else NAN,
+        "quality": float(list(Quality).index(quality)),
+        "late": float(window.late),
+        "late_at": start if window.late else NAN,
+        "stale": start if quality in {Quality.BACKFILLED, Quality.REVISED} else NAN,
+    }
+    for place, value in enumerate(window.features[: len(feed.features)]):
+        row[f"feature_{place}"] = NAN if gap else value
+    scores = {score.detector: score for score in analysis.scores}
+    judged = quality.judged
+    row["fired"] = float(sum(score.fired for score in analysis.scores)) if judged else NAN
+    row["height"] = max(row["fired"], CELL)
+    row["warm"] = float(sum(score.warm for score in analysis.scores))
+    row["rarity"] = analysis.rarity if judged and row["warm"] else NAN
+    row["provisional"] = float(analysis.provisional)
+    for place, name in enumerate(detectors):
+        row |= _score_columns(place, scores.get(name), judged=judged)
+    return row
 
 
 def _score_columns(place: int, score: Score | None, *, judged: bool) -> dict[str, float]:
@@ -216,19 +228,10 @@ class EpisodeTable:
 
     def _columns(self) -> Any:
         shown = [anomaly for anomaly in self._told.values() if anomaly.severity is not Severity.NONE]
-        titles = [one_line(anomaly.title, 34) for anomaly in shown]
         return {
+            "id": [anomaly.id for anomaly in shown],
             "start": [anomaly.opened * MILLISECONDS for anomaly in shown],
             "end": [self.OPEN_END if anomaly.closed is None else anomaly.closed * MILLISECONDS for anomaly in shown],
             "severity": [anomaly.severity.value for anomaly in shown],
-            "title": titles,
-            "label": titles,
-            "align": ["left"] * len(shown),
-            "offset": [9.0] * len(shown),
-        } | {
-            f"mark_{severity}": [
-                anomaly.opened * MILLISECONDS if anomaly.severity is severity else NAN for anomaly in shown
-            ]
-            for severity in Severity
-            if severity is not Severity.NONE
+            "title": [one_line(anomaly.title, 60) for anomaly in shown],
         }

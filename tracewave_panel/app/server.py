@@ -7,19 +7,28 @@ import errno
 import signal
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import panel as pn
 from bokeh.server.server import Server
 from panel.io.server import get_server
-from tornado.ioloop import IOLoop
+from tornado.ioloop import IOLoop, PeriodicCallback
 from tornado.web import RequestHandler
 
 from tracewave_panel.errors import ConfigError, PortInUseError
 
+from .admission import SESSIONS, Door, crowded_page
+from .board import Board
 from .dashboard import SESSION_TOKEN_EXPIRATION, build_page
+from .pages import PAGES
 from .state import Console
 
-__all__ = ["start"]
+__all__ = ["LINGER", "sampling", "start"]
+
+LINGER = 15.0
+"""Seconds for which a session waits for its browser, at first and after it is gone."""
+LOOKS = 3
+"""How often in that time sessions are looked over; one is let go at the next look."""
 
 
 class Health(RequestHandler):
@@ -31,7 +40,15 @@ class Health(RequestHandler):
         self.write({"status": "ok"})
 
 
-def start(console: Console, *, address: str, port: int, origins: Sequence[str] = ()) -> Server:
+def start(
+    console: Console,
+    *,
+    address: str,
+    port: int,
+    origins: Sequence[str] = (),
+    sessions: int = SESSIONS,
+    linger: float = LINGER,
+) -> Server:
     """Start listening in the running event loop and return at once.
 
     Parameters
@@ -42,6 +59,10 @@ def start(console: Console, *, address: str, port: int, origins: Sequence[str] =
         Where to listen; port 0 takes a free one, told by ``server.port``.
     origins
         Further ``host:port`` names under which browsers may reach the page.
+    sessions
+        The most pages shown at a time; whoever comes then is asked to wait.
+    linger
+        Seconds for which a session without a browser is kept.
 
     Returns
     -------
@@ -58,15 +79,18 @@ def start(console: Console, *, address: str, port: int, origins: Sequence[str] =
     asyncio.get_running_loop()
     _try_to_listen(address, port)
     interrupt = signal.getsignal(signal.SIGINT)
+    board, door = Board(console), Door(sessions)
     try:
         server = get_server(
-            {"/": lambda: build_page(console)},
+            {"/" if page is PAGES[0] else f"/{page.name}": _page(board, door, page.name) for page in PAGES},
             address=address,
             port=port,
             loop=IOLoop.current(),
             start=False,
             websocket_origin=[f"localhost:{port}", f"127.0.0.1:{port}", f"{address}:{port}", *origins],
             session_token_expiration=SESSION_TOKEN_EXPIRATION,
+            unused_session_lifetime_milliseconds=round(linger * 1000),
+            check_unused_sessions_milliseconds=round(linger * 1000 / LOOKS),
             extra_patterns=[(r"/healthz", Health)],
         )
     finally:
@@ -78,7 +102,30 @@ def start(console: Console, *, address: str, port: int, origins: Sequence[str] =
             f"{host}:{server.port}" for host in ("localhost", "127.0.0.1", address)
         )
     server.start()
+    ticking = sampling(board, door, ended=lambda: server._stopped)  # noqa: SLF001 (a server tells nobody)
+    ticking.start()
     return server
+
+
+def sampling(board: Board, door: Door, ended: Callable[[], bool] = lambda: False) -> PeriodicCallback:
+    """Keep the log's last lines, and return what samples the vital signs each second until that has ended."""
+
+    def tick() -> None:
+        if ended():
+            ticking.stop()
+            board.vitals.log.remove()
+            return
+        board.vitals.sessions = door.watching
+        board.tick()
+
+    board.vitals.log.install()
+    ticking = PeriodicCallback(tick, 1000)
+    return ticking
+
+
+def _page(board: Board, door: Door, page: str) -> Callable[[], pn.Template]:
+    """Return what makes a page of that name, as long as there is room."""
+    return lambda: build_page(board, page) if door.admit() else crowded_page(door)
 
 
 def _try_to_listen(address: str, port: int) -> None:

@@ -1,4 +1,4 @@
-"""What a session knows: the pipeline it may look at, and how far it has read."""
+"""The pipeline that pages may look at, and how far it has been read."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class News:
     anomalies
         Tellings; the last one of an id holds.
     events
-        Raw events, the newest `Reader.EVENTS` of them.
+        Raw events.
     missed
         Analyses and tellings that the store had already let go when the session asked.
     """
@@ -50,7 +50,7 @@ class _Read(Protocol[T]):
 
 
 class Reader:
-    """Follows one store by cursor, for one session. A slow session hurts only itself.
+    """Follows one store by cursor.
 
     Parameters
     ----------
@@ -59,7 +59,6 @@ class Reader:
     """
 
     PAGE = 1000
-    EVENTS = 12
 
     def __init__(self, console: Console) -> None:
         self._store = console.store
@@ -85,7 +84,7 @@ class Reader:
                 if analysis.metric == self._metric and analysis.window.series == self._series
             ),
             anomalies=tuple(anomalies),
-            events=tuple(events[-self.EVENTS :]),
+            events=tuple(events),
             missed=missed_analyses + missed_anomalies,
         )
 

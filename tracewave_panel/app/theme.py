@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -11,9 +11,9 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import panel as pn
 from bokeh.core.templates import FILE
 from bokeh.document import Document
-from bokeh.models import Axis, DatetimeTicker, Grid, Model, Range1d, Ticker, Tool
+from bokeh.models import Axis, Grid, Model, Range1d, Ticker, Tool
 from bokeh.plotting import figure
-from jinja2 import Template
+from jinja2 import ChoiceLoader, FileSystemLoader, Template
 from panel.io.document import init_doc
 from panel.io.resources import component_resource_path
 
@@ -109,7 +109,7 @@ def detector_look(name: str) -> Look:
     return DETECTORS.get(name) or Look(one_line(name, 20), "--text-2")
 
 
-def plain_figure(x_range: Range1d, y_range: Range1d, ticker: DatetimeTicker, tools: Sequence[Tool]) -> figure:
+def plain_figure(x_range: Range1d, y_range: Range1d, ticker: Ticker, tools: Sequence[Tool]) -> figure:
     """Return a figure without frame, toolbar or margin, its grid at the ticks of a shared time axis.
 
     All figures keep the same room left and right, so that one moment is one column of pixels.
@@ -162,14 +162,23 @@ def plain_axis(kind: type[Axis], **options: Any) -> Axis:
 @cache
 def _page() -> Template:
     """Compile the page once a process, not once a session."""
-    return FILE.environment.from_string(asset("page.html"))
+    known = FILE.environment
+    loaders = [FileSystemLoader(ASSETS), *filter(None, [known.loader])]
+    return known.overlay(loader=ChoiceLoader(loaders)).get_template("page.html")
 
 
 class ConsoleTemplate(pn.Template):
-    """The page around the views: a CSS grid, the assets, and the scripts that outlive the server.
+    """The frame around the views: a CSS grid, the assets, and the scripts that outlive the server.
 
     Panel's own component route serves the assets, so that ``pn.serve`` and plain
     ``panel serve`` both have them and nothing is asked of another host.
+
+    Parameters
+    ----------
+    variables
+        What the page's template is told, such as the name of the page to open.
+    items
+        Views by the name of their place in the template.
     """
 
     _resources: ClassVar[Any] = {
@@ -184,8 +193,10 @@ class ConsoleTemplate(pn.Template):
         },
     }
 
-    def __init__(self, **items: Any) -> None:
-        super().__init__(_page(), items=items)
+    def __init__(self, variables: Mapping[str, Any], items: Mapping[str, Any]) -> None:
+        super().__init__(_page(), items=dict(items))
+        for name, value in variables.items():
+            self.add_variable(name, value)
         self.add_variable(
             "assets", component_resource_path(type(self), "_resources/assets", "assets").removesuffix("/")
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -15,11 +15,12 @@ import pyarrow as pa
 from tracewave_panel.codec import decode_packed
 from tracewave_panel.errors import StoreError
 from tracewave_panel.feeds import Feed
-from tracewave_panel.model import Analysis, Anomaly, Event, Findings, Origin
+from tracewave_panel.model import Analysis, Anomaly, Event, Findings, Label, Origin
 from tracewave_panel.ports import Page, SavedState, Table
 from tracewave_panel.stores.database import Database
-from tracewave_panel.stores.retelling import read_analyses, read_anomalies
-from tracewave_panel.stores.rows import Telling, micros
+from tracewave_panel.stores.labels import Labels, unknown_anomaly
+from tracewave_panel.stores.retelling import read_analyses, read_anomalies, read_labels
+from tracewave_panel.stores.rows import Telling, label_rows, micros
 from tracewave_panel.stores.select import Selects, to_table
 from tracewave_panel.stores.writer import Numbers, Writer
 
@@ -47,6 +48,8 @@ class DuckDBStore:
     their ids. A run that loads a State and then starts afresh takes nothing over, because its
     windows begin after what is stored. Without a State nothing is taken over: what a run told that
     was killed before its first State stays, an anomaly that it left open included.
+
+    **Labels** outlive their anomalies: they stay when one is forgotten, to be told again under its id.
 
     Raw events are not stored: :meth:`events` says how many were missed. Nor are the samples of
     windows and of their contributions; those of an anomaly's are. Anomalies superseded by a
@@ -92,6 +95,8 @@ class DuckDBStore:
         self._awaited: SavedState | None = None
         self._lock = Lock()
         self._closed = False
+        with self._cursor() as cursor:
+            self._labels = Labels(read_labels(cursor))
         self._writer = Writer(self._database, feed, commit_interval=commit_interval, queue_limit=queue_limit)
 
     def __enter__(self) -> Self:
@@ -106,6 +111,11 @@ class DuckDBStore:
     def commits(self) -> int:
         """Transactions that were committed."""
         return self._writer.commits
+
+    @property
+    def commit_seconds(self) -> Collection[float]:
+        """How long each of the last commits took."""
+        return self._writer.commit_seconds
 
     @property
     def failures(self) -> int:
@@ -187,6 +197,47 @@ class DuckDBStore:
             self._awaited = self._state
             return self._state
 
+    def label(self, label: Label) -> None:
+        """Queue a label; one of an anomaly that was never told here is refused."""
+        with self._lock:
+            self._check_open()
+            known = label.anomaly_id in self._labels
+        if not (known or self._writer.tells(label.anomaly_id) or self._holds(label.anomaly_id)):
+            raise unknown_anomaly(label.anomaly_id)
+        self.restore_labels((label,))
+
+    def unlabel(self, anomaly_id: str, at: float) -> None:
+        """Queue that a label which was given at or before `at` holds no longer."""
+        with self._lock:
+            self._check_open()
+            if self._labels.take_back(anomaly_id, at):
+                self._writer.save_label(anomaly_id, None)
+
+    def labels(self) -> tuple[Label, ...]:
+        """Labels that hold, those of earlier runs and those not yet committed among them."""
+        with self._lock:
+            self._check_open()
+            return self._labels.all()
+
+    def restore_labels(self, labels: Iterable[Label]) -> None:
+        """Queue labels whose anomalies may be told later.
+
+        Raises
+        ------
+        StoreError
+            When one holds what no column can.
+        """
+        given = tuple(labels)
+        try:
+            label_rows(self._feed, given)
+        except (ValueError, TypeError, OverflowError, pa.ArrowException) as error:
+            raise StoreError(f"a label cannot be kept in history: {error}") from error
+        with self._lock:
+            self._check_open()
+            for label in given:
+                self._labels.give(label)
+                self._writer.save_label(label.anomaly_id, label)
+
     def query(self, sql: str, *, max_rows: int = 100_000, timeout: float = 30.0) -> Table:
         """Run one SELECT or EXPLAIN; times come back as aware datetimes in UTC.
 
@@ -245,6 +296,10 @@ class DuckDBStore:
         begin = first.start if first.end > self._awaited.watermark else self._awaited.watermark
         self._awaited = None
         return micros(begin)
+
+    def _holds(self, anomaly_id: str) -> bool:
+        with self._cursor() as cursor:
+            return bool(cursor.execute("SELECT 1 FROM anomalies WHERE id = ? LIMIT 1", [anomaly_id]).fetchall())
 
     def _read_state(self) -> SavedState | None:
         with self._cursor() as cursor:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tracewave_panel.errors import StoreError
 from tracewave_panel.feeds import Feed
-from tracewave_panel.model import Origin
+from tracewave_panel.model import Label, Origin
 from tracewave_panel.stores.duckdb import DuckDBStore
 from tracewave_panel.stores.query_socket import QuerySocket
 
@@ -15,6 +15,8 @@ __all__ = ["LIVE_FILE", "REPLAY_FILE", "SOCKET_FILE", "OpenHistory", "open_histo
 LIVE_FILE = "history.duckdb"
 REPLAY_FILE = "replay.duckdb"
 SOCKET_FILE = "query.sock"
+
+_LABELS_KEPT = 1000  # a simulation that begins at another time never tells its anomalies again
 
 
 class OpenHistory:
@@ -45,7 +47,8 @@ def open_history(data: Path, feed: Feed, origin: Origin, *, fresh: bool, commit_
     ----------
     fresh
         A replay or simulation: it gets a file of its own, which it starts anew, so that it
-        never mixes with the live feed's history.
+        never mixes with the live feed's history. The labels stay: a replay tells its anomalies
+        under the same ids.
     commit_interval
         Seconds between commits.
 
@@ -55,11 +58,15 @@ def open_history(data: Path, feed: Feed, origin: Origin, *, fresh: bool, commit_
         When the folder or file cannot be used, or another server uses it.
     """
     path = data / (REPLAY_FILE if fresh else LIVE_FILE)
+    labels: tuple[Label, ...] = ()
     if fresh and path.exists():
-        DuckDBStore(path, feed).close()  # a file that another process has open is not taken from it
+        with DuckDBStore(path, feed) as before:  # a file that another process has open is not taken from it
+            labels = before.labels()[-_LABELS_KEPT:]
         path.unlink()
     store = DuckDBStore(path, feed, origin=origin, commit_interval=commit_interval)
     try:
+        if labels:
+            store.restore_labels(labels)
         return OpenHistory(store, QuerySocket(store, data / SOCKET_FILE))
     except StoreError:
         store.close()

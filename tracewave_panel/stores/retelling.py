@@ -10,9 +10,9 @@ import msgspec
 import pyarrow as pa
 
 from tracewave_panel.feeds import Feed
-from tracewave_panel.model import Analysis, Anomaly, Window
+from tracewave_panel.model import Analysis, Anomaly, Label, Window
 
-__all__ = ["read_analyses", "read_anomalies"]
+__all__ = ["read_analyses", "read_anomalies", "read_labels"]
 
 Row = dict[str, Any]
 
@@ -40,6 +40,10 @@ _CONTRIBUTIONS = """
         [{'id': s.id, 'time': epoch_us(s.time) / 1e6, 'title': s.title, 'link': s.link} FOR s IN samples] AS samples
     )
     FROM contributions SEMI JOIN page USING (anomaly_id) ORDER BY rank
+"""
+
+_LABELS = """
+    SELECT * REPLACE (epoch_us(labelled_at) / 1e6 AS labelled_at) FROM labels ORDER BY labels.labelled_at, anomaly_id
 """
 
 
@@ -82,6 +86,11 @@ def read_anomalies(cursor: duckdb.DuckDBPyConnection, after: int, limit: int) ->
     return [
         (row["told"], msgspec.convert({**row, "contributions": contributions[row["id"]]}, Anomaly)) for row in anomalies
     ]
+
+
+def read_labels(cursor: duckdb.DuckDBPyConnection) -> list[Label]:
+    """Labels in the order in which they were given."""
+    return msgspec.convert(_rows(cursor, _LABELS), list[Label])
 
 
 def _rows(cursor: duckdb.DuckDBPyConnection, sql: str, parameters: dict[str, int] | None = None) -> list[Row]:

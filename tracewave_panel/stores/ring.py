@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from threading import Lock
 from typing import Generic, TypeVar
 
 from tracewave_panel.errors import StoreError
-from tracewave_panel.model import Analysis, Anomaly, Event, Findings
+from tracewave_panel.model import Analysis, Anomaly, Event, Findings, Label
 from tracewave_panel.ports import Page, SavedState
+from tracewave_panel.stores.labels import Labels, unknown_anomaly
 
 __all__ = ["RingStore"]
 
@@ -34,6 +35,8 @@ class RingStore:
         at a window a second.
     anomalies
         How many ids are kept: those told last.
+    labels
+        How many are kept: those given last.
 
     Raises
     ------
@@ -53,8 +56,9 @@ class RingStore:
     ()
     """
 
-    def __init__(self, *, analyses: int = 3600, anomalies: int = 200, events: int = 5000) -> None:
+    def __init__(self, *, analyses: int = 3600, anomalies: int = 200, events: int = 5000, labels: int = 1000) -> None:
         self._sizes = (analyses, anomalies, events)
+        self._most_labels = labels
         self._lock = Lock()
         self._closed = False
         self._empty()
@@ -65,6 +69,7 @@ class RingStore:
         self._anomalies = _LastTellings(anomalies)
         self._events: _Ring[Event] = _Ring(events)
         self._state: SavedState | None = None
+        self._labels = Labels(most=self._most_labels)
 
     def append(self, findings: Findings) -> None:
         """Keep what one batch gave; about a tenth of a microsecond an item."""
@@ -104,6 +109,33 @@ class RingStore:
         with self._lock:
             self._check_open()
             return self._state
+
+    def label(self, label: Label) -> None:
+        """Keep a label in place of the one before; one of an anomaly that is not held is refused."""
+        with self._lock:
+            self._check_open()
+            if label.anomaly_id not in self._labels and label.anomaly_id not in self._anomalies:
+                raise unknown_anomaly(label.anomaly_id)
+            self._labels.give(label)
+
+    def unlabel(self, anomaly_id: str, at: float) -> None:
+        """Take back a label that was given at or before `at`."""
+        with self._lock:
+            self._check_open()
+            self._labels.take_back(anomaly_id, at)
+
+    def labels(self) -> tuple[Label, ...]:
+        """Labels that hold, in the order in which they were given."""
+        with self._lock:
+            self._check_open()
+            return self._labels.all()
+
+    def restore_labels(self, labels: Iterable[Label]) -> None:
+        """Take in labels of an earlier run, in their order; their anomalies may be told later."""
+        with self._lock:
+            self._check_open()
+            for label in labels:
+                self._labels.give(label)
 
     def clear(self) -> None:
         """Forget everything and count from 0 again; readers must start over."""
@@ -159,6 +191,9 @@ class _LastTellings:
         self._forgotten: deque[int] = deque(maxlen=self.REMEMBERED)
         self._size = size
         self._total = 0
+
+    def __contains__(self, anomaly_id: str) -> bool:
+        return anomaly_id in self._tellings
 
     def tell(self, anomaly: Anomaly) -> None:
         self._total += 1

@@ -11,11 +11,11 @@ import pyarrow as pa
 
 from tracewave_panel.codec import pack
 from tracewave_panel.feeds import Feed
-from tracewave_panel.model import Analysis, Anomaly, Contribution, Mark, Window
+from tracewave_panel.model import Analysis, Anomaly, Contribution, Label, Mark, Window
 from tracewave_panel.ports import SavedState
 from tracewave_panel.stores import schema
 
-__all__ = ["Telling", "WindowKey", "micros", "seconds", "state_rows", "to_arrow"]
+__all__ = ["Telling", "WindowKey", "label_rows", "micros", "seconds", "state_rows", "to_arrow"]
 
 WindowKey = tuple[str, int]
 """Series and start in microseconds."""
@@ -69,6 +69,20 @@ def state_rows(feed: Feed, saved: SavedState, number: int) -> pa.Table:
     return schema.tables(feed)["states"].arrow(
         [(micros(saved.saved_at), micros(saved.watermark), len(packed), packed, number)]
     )
+
+
+def label_rows(feed: Feed, labels: Iterable[Label]) -> pa.Table:
+    """Rows of ``labels``.
+
+    Raises
+    ------
+    ValueError
+        When a text or time is none that a column holds.
+    """
+    rows = [(label.anomaly_id, label.verdict, micros(label.labelled_at), label.by) for label in labels]
+    if any(row[2] is None for row in rows):
+        raise ValueError("a label was given at no time")
+    return schema.tables(feed)["labels"].arrow(rows)
 
 
 class _Collected:

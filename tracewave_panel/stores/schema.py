@@ -13,10 +13,11 @@ import msgspec
 import pyarrow as pa
 
 from tracewave_panel.feeds import Feed
+from tracewave_panel.stores.views import VIEWS
 
 __all__ = ["DEPENDANTS", "VERSION", "Column", "TableSchema", "migrations", "statements", "tables"]
 
-VERSION = 2
+VERSION = 3
 
 DEPENDANTS = ("metrics", "scores", "dimension_counts", "window_contributions")
 """Tables whose rows belong to a window, by series and start."""
@@ -189,6 +190,16 @@ def tables(feed: Feed) -> dict[str, TableSchema]:
             ),
         ),
         TableSchema(
+            "labels",
+            "What people say of anomalies; stays when an anomaly is told again. Key: anomaly_id.",
+            (
+                Column("anomaly_id", "VARCHAR", "anomalies.id; the anomaly need not be stored"),
+                Column("verdict", "VARCHAR", "real or not_real"),
+                Column("labelled_at", "TIMESTAMPTZ", "when it was given"),
+                Column("by", "VARCHAR", "who gave it, as far as that is known"),
+            ),
+        ),
+        TableSchema(
             "gaps",
             "Stretches of time that the feed did not deliver. Key: start.",
             (
@@ -217,59 +228,11 @@ def tables(feed: Feed) -> dict[str, TableSchema]:
     return {schema.name: schema for schema in schemas}
 
 
-_VIEWS = {
-    "rate_by_minute": (
-        "Events a minute and a second, without gaps; missing is the seconds that gaps took from the minute.",
-        """
-        SELECT series, date_trunc('minute', start) AS minute,
-               CAST(sum(count) AS BIGINT) AS events,
-               sum(count) / sum(width) FILTER (quality <> 'gap') AS rate,
-               coalesce(sum(width) FILTER (quality = 'gap'), 0) AS missing
-        FROM windows GROUP BY ALL ORDER BY minute, series
-        """,
-    ),
-    "dimension_shares_by_minute": (
-        "Each dimension value's events in a minute and its share of that dimension.",
-        """
-        SELECT series, date_trunc('minute', start) AS minute, dimension, value,
-               CAST(sum(count) AS BIGINT) AS events,
-               sum(count) / sum(sum(count)) OVER (PARTITION BY series, minute, dimension) AS share
-        FROM dimension_counts GROUP BY series, minute, dimension, value
-        ORDER BY minute, series, dimension, events DESC, value
-        """,
-    ),
-    "scores_wide": (
-        "One row a metric and window: observed, expected, who fired, and every warm detector's score.",
-        """
-        SELECT m.series, m.start, m.metric, w.quality, m.observed, m.expected, m.confidence, m.severity, m.alerting,
-               string_agg(s.detector, ' ' ORDER BY s.detector) FILTER (s.fired) AS fired,
-               string_agg(printf('%s=%.3f', s.detector, s.score), ' ' ORDER BY s.detector) FILTER (s.warm) AS scores
-        FROM metrics m JOIN windows w USING (series, start) LEFT JOIN scores s USING (series, start, metric)
-        GROUP BY ALL ORDER BY m.start, m.series, m.metric
-        """,
-    ),
-    "anomalies_readable": (
-        "Anomalies, newest first: lasting is in seconds (NULL: still open), because names the leading contributions.",
-        """
-        SELECT opened, closed, epoch(closed - opened) AS lasting, severity, kind, series, metric, observed, expected,
-               round(confidence, 3) AS confidence, array_to_string(agreeing, ' ') AS agreeing, because, title, id
-        FROM anomalies LEFT JOIN (
-            SELECT anomaly_id, string_agg(printf('%s=%s (%.0f%%)', dimension, value, 100 * share), ', ' ORDER BY rank)
-                   AS because
-            FROM contributions WHERE named GROUP BY anomaly_id
-        ) ON anomaly_id = id
-        ORDER BY opened DESC, id
-        """,
-    ),
-}
-
-
 def statements(feed: Feed) -> Iterator[str]:
     """SQL that makes an empty database a history of `feed`."""
     for schema in tables(feed).values():
-        columns = ", ".join(f"{_name(column.name)} {column.type}" for column in schema.columns)
-        yield f"CREATE TABLE {schema.name} ({columns})"
-    for name, (_, select) in _VIEWS.items():
+        yield f"CREATE TABLE {schema.name} ({_columns(schema)})"
+    for name, (_, select) in VIEWS.items():
         yield f"CREATE VIEW {name} AS {select}"
     yield from _comments(feed)
 
@@ -285,20 +248,31 @@ _ADDED_BY_2 = (
 
 
 def migrations(feed: Feed) -> tuple[tuple[str, ...], ...]:
-    """SQL that brings a history of schema 1 to this one, a transaction each.
+    """SQL that brings a history of any older schema to this one, a transaction each.
 
-    The last one says that it is done; whatever stopped before that is done again. What was rarity,
-    the chance of a window, becomes days between two such windows.
+    The last one says that it is done; whatever stopped before that is done again. Schema 2 knows
+    evidence, and what was rarity, the chance of a window, as days between two such windows;
+    schema 3 knows labels.
     """
     columns = {(table, column.name): column for table, schema in tables(feed).items() for column in schema.columns}
     added = tuple(
         f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {name} {columns[table, name].type} DEFAULT {value}"
         for table, name, value in _ADDED_BY_2
     )
+    labels = tables(feed)["labels"]
+    made = (
+        f"CREATE TABLE IF NOT EXISTS labels ({_columns(labels)})",
+        f"CREATE OR REPLACE VIEW anomalies_readable AS {VIEWS['anomalies_readable'][1]}",
+    )
     days = "CASE WHEN rarity > 0 THEN (SELECT coalesce(max(width), 1) FROM windows) / 86400 / rarity ELSE 0 END"
-    converted = tuple(f"UPDATE {table} SET rarity = {days}" for table in ("metrics", "anomalies"))  # noqa: S608 - our own
+    was_1 = "(SELECT value FROM meta WHERE key = 'schema_version') = '1'"
+    converted = tuple(f"UPDATE {table} SET rarity = {days} WHERE {was_1}" for table in ("metrics", "anomalies"))  # noqa: S608 - our own
     done = f"UPDATE meta SET value = '{VERSION}' WHERE key = 'schema_version'"  # noqa: S608 - our own number
-    return added, tuple(_comments(feed)), (*converted, done)
+    return (*added, *made), tuple(_comments(feed)), (*converted, done)
+
+
+def _columns(schema: TableSchema) -> str:
+    return ", ".join(f"{_name(column.name)} {column.type}" for column in schema.columns)
 
 
 def _comments(feed: Feed) -> Iterator[str]:
@@ -306,7 +280,7 @@ def _comments(feed: Feed) -> Iterator[str]:
         yield f"COMMENT ON TABLE {schema.name} IS {_text(schema.comment)}"
         for column in schema.columns:
             yield f"COMMENT ON COLUMN {schema.name}.{_name(column.name)} IS {_text(column.comment)}"
-    for name, (comment, _) in _VIEWS.items():
+    for name, (comment, _) in VIEWS.items():
         yield f"COMMENT ON VIEW {name} IS {_text(comment)}"
 
 

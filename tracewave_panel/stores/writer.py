@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from tracewave_panel.errors import StoreError
 from tracewave_panel.feeds import Feed
+from tracewave_panel.model import Label
 from tracewave_panel.ports import SavedState
 from tracewave_panel.stores.database import Database
 from tracewave_panel.stores.rows import Telling, to_arrow
@@ -24,6 +25,7 @@ CLOSE_TIMEOUT = 10.0
 """Seconds that :meth:`Writer.close` waits for the thread."""
 
 _CLOSING_ATTEMPTS = 3
+_COMMITS_TIMED = 600
 
 _UNWRITABLE = (ValueError, TypeError, OverflowError, pa.ArrowException)
 """What rows raise whose values no column can hold; trying again would not help."""
@@ -42,6 +44,7 @@ class Writer:
         self.commits = 0
         self.failures = 0
         self.shed = 0
+        self.commit_seconds: deque[float] = deque(maxlen=_COMMITS_TIMED)
         self.last_error = ""
         self.lost_analyses = Numbers()
         self.lost_anomalies = Numbers()
@@ -55,6 +58,8 @@ class Writer:
         self._saved: SavedState | None = None
         self._state_number = 0
         self._takeover: int | None = None
+        self._labels: dict[str, Label | None] = {}
+        self._work = Work(None, (), None, 0)
         self._hurry = False
         self._closing = False
         # Arrow loads pandas for its first array: a second now, but an error once the interpreter ends
@@ -64,8 +69,8 @@ class Writer:
 
     @property
     def backlog(self) -> int:
-        """Tellings and States that are not committed yet."""
-        return len(self._queue) + self._writing + (self._saved is not None)
+        """Tellings, States and labels that are not committed yet."""
+        return len(self._queue) + self._writing + (self._saved is not None) + len(self._labels)
 
     def append(self, telling: Telling, takeover: int | None = None) -> None:
         """Queue a telling; the oldest is shed when the queue is full."""
@@ -83,6 +88,17 @@ class Writer:
         """Queue a State in place of one that still waits."""
         with self._changed:
             self._saved, self._state_number = saved, number
+
+    def save_label(self, anomaly_id: str, label: Label | None) -> None:
+        """Queue a label, or with None that it was taken back, in place of what still waits."""
+        with self._changed:
+            self._labels[anomaly_id] = label
+
+    def tells(self, anomaly_id: str) -> bool:
+        """Whether an anomaly is told in what is not committed yet."""
+        with self._changed:
+            waiting = (*self._work.tellings, *self._queue)
+        return any(anomaly.id == anomaly_id for telling in waiting for anomaly in telling.anomalies)
 
     def flush(self, timeout: float) -> None:
         """Wait until everything queued is committed.
@@ -133,15 +149,18 @@ class Writer:
         return self._closing or (self._hurry and not self.last_error)
 
     def _take(self) -> Work:
-        work = Work(self._takeover, tuple(self._queue), self._saved, self._state_number)
+        work = Work(self._takeover, tuple(self._queue), self._saved, self._state_number, self._labels)
         self._queue.clear()
-        self._writing = len(work.tellings) + (work.saved is not None)
+        self._writing = len(work.tellings) + (work.saved is not None) + len(work.labels)
         self._takeover = self._saved = None
+        self._labels = {}
+        self._work = work
         return work
 
     def _commit(self, work: Work) -> bool:
         if not self._writing:
             return True
+        began = time.perf_counter()
         try:
             write(self._database.connection, self._feed, work)
         except (duckdb.Error, OSError, *_UNWRITABLE) as error:
@@ -149,7 +168,9 @@ class Writer:
             return False
         with self._changed:
             self._writing = 0
+            self._work = Work(None, (), None, 0)
             self.commits += 1
+            self.commit_seconds.append(time.perf_counter() - began)
             self.last_error = ""
             self._changed.notify_all()
         return True
@@ -168,6 +189,7 @@ class Writer:
                 self._saved, self._state_number = work.saved, work.state_number
             if self._takeover is None:
                 self._takeover = work.takeover
+            self._labels = {**work.labels, **self._labels}
             self._writing = 0
             self.failures += 1
             self.last_error = said

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 import duckdb
@@ -10,9 +10,10 @@ import msgspec
 import pyarrow as pa
 
 from tracewave_panel.feeds import Feed
+from tracewave_panel.model import Label
 from tracewave_panel.ports import SavedState
 from tracewave_panel.stores import schema
-from tracewave_panel.stores.rows import Telling, WindowKey, state_rows, to_arrow
+from tracewave_panel.stores.rows import Telling, WindowKey, label_rows, state_rows, to_arrow
 
 __all__ = ["Work", "write"]
 
@@ -30,12 +31,15 @@ class Work(msgspec.Struct, frozen=True):
         Microseconds: first forget what a killed run told from here on.
     state_number
         Running number of `saved`.
+    labels
+        By anomaly; None: it was taken back.
     """
 
     takeover: int | None
     tellings: Sequence[Telling]
     saved: SavedState | None
     state_number: int
+    labels: Mapping[str, Label | None] = {}
 
 
 def write(connection: duckdb.DuckDBPyConnection, feed: Feed, work: Work) -> None:
@@ -44,6 +48,8 @@ def write(connection: duckdb.DuckDBPyConnection, feed: Feed, work: Work) -> None
         if work.takeover is not None:
             _forget_from(connection, work.takeover)
         _write_tellings(connection, feed, work.tellings)
+        if work.labels:
+            _write_labels(connection, feed, work.labels)
         if work.saved is not None:
             _insert(connection, "states", state_rows(feed, work.saved, work.state_number))
             connection.execute("DELETE FROM states WHERE told <= ?", [work.state_number - STATES_KEPT])
@@ -67,6 +73,14 @@ def _write_tellings(connection: duckdb.DuckDBPyConnection, feed: Feed, tellings:
         connection.execute("DELETE FROM gaps USING staged WHERE gaps.start = staged.start")
     for table, arrow in rows.items():
         _insert(connection, table, arrow)
+
+
+def _write_labels(connection: duckdb.DuckDBPyConnection, feed: Feed, labels: Mapping[str, Label | None]) -> None:
+    _stage(connection, pa.table({"anomaly_id": pa.array(list(labels), pa.string())}))
+    connection.execute("DELETE FROM labels USING staged WHERE labels.anomaly_id = staged.anomaly_id")
+    given = [label for label in labels.values() if label is not None]
+    if given:
+        _insert(connection, "labels", label_rows(feed, given))
 
 
 def _stored_revisions(connection: duckdb.DuckDBPyConnection, tellings: Sequence[Telling]) -> dict[WindowKey, int]:

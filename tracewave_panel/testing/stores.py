@@ -12,7 +12,7 @@ import msgspec
 
 from tracewave_panel.errors import StoreError
 from tracewave_panel.feeds import WIKIMEDIA, Feed
-from tracewave_panel.model import Analysis, Event, Mark, Quality, Score
+from tracewave_panel.model import Analysis, Event, Label, Mark, Quality, Score
 from tracewave_panel.ports import Page, SavedState, Store
 from tracewave_panel.testing.findings import T0, some_analysis, some_anomaly, some_findings
 from tracewave_panel.testing.promise import promise
@@ -55,6 +55,8 @@ def check_store(make_store: Callable[[], Store], *, feed: Feed = WIKIMEDIA, pati
         _StorePromises.accounts_for_every_event,
         _StorePromises.survives_numbers_that_are_none,
         _StorePromises.returns_the_newest_state,
+        _StorePromises.keeps_a_label_through_every_telling,
+        _StorePromises.refuses_labels_of_nothing,
         _StorePromises.can_be_read_while_it_is_written,
         _StorePromises.refuses_calls_after_close,
     ):
@@ -167,6 +169,32 @@ class _StorePromises:
         loaded = self._store.load_state()
         promise(loaded == saved, f"load_state() does not return what was saved last: {loaded}")
 
+    def keeps_a_label_through_every_telling(self) -> None:
+        opened = some_anomaly("a", 0)
+        first, second = Label("a", "not_real", T0 + 2, "<b>Ada</b>"), Label("a", "real", T0 + 3, "<b>Ada</b>")
+        self._store.append(some_findings(0, anomalies=(opened, some_anomaly("b", 1))))
+        promise(self._store.labels() == (), "a new store has labels that nobody gave")
+        other = Label("b", "real", T0 + 2.5)
+        for label in (first, other, second):
+            self._store.label(label)
+        held = self._store.labels()
+        promise(held == (other, second), f"the last label of each anomaly does not hold, or in another order: {held}")
+        self._store.append(some_findings(4, anomalies=(msgspec.structs.replace(opened, updated=T0 + 4),)))
+        promise(second in self._store.labels(), "a label is lost when its anomaly is told again")
+        self._store.unlabel("a", T0 + 2)
+        promise(second in self._store.labels(), "an older word takes back a label that was given after it")
+        self._store.unlabel("a", T0 + 5)
+        self._store.unlabel("a", T0 + 5)
+        promise(self._store.labels() == (other,), f"a label that was taken back still holds: {self._store.labels()}")
+
+    def refuses_labels_of_nothing(self) -> None:
+        try:
+            self._store.label(Label("nothing", "real", T0))
+        except StoreError:
+            promise(self._store.labels() == (), "a label that was refused is kept")
+            return
+        raise AssertionError("a label of an anomaly that was never told is not refused with StoreError")
+
     def can_be_read_while_it_is_written(self) -> None:
         told = [some_analysis(self._feed, second) for second in range(300)]
         results: list[list[Analysis]] = []
@@ -201,6 +229,9 @@ class _StorePromises:
             "events": self._store.events,
             "save_state": lambda: self._store.save_state(SavedState(T0, T0, b"", b"")),
             "load_state": self._store.load_state,
+            "label": lambda: self._store.label(Label("a", "real", T0)),
+            "unlabel": lambda: self._store.unlabel("a", T0),
+            "labels": self._store.labels,
         }
         for name, call in calls.items():
             try:

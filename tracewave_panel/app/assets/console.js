@@ -38,6 +38,20 @@
   };
   const severityMark = (severity, size = 12) => drawing(size, 12, SEVERITY[severity] ?? SEVERITY.info);
 
+  // A status word has a shape of its own: colour alone says nothing to everybody.
+  const STATUS = {
+    LIVE: {d: "M5 1a4 4 0 1 1 0 8a4 4 0 1 1 0-8Z", fill: "currentColor"},
+    REPLAY: {d: "M2 1l7 4-7 4Z", fill: "currentColor"},
+    SIMULATED: {d: "M5 1.6a3.4 3.4 0 1 1 0 6.8a3.4 3.4 0 1 1 0-6.8Z", stroke: "currentColor", "stroke-width": 1.6, "stroke-dasharray": "2 1.5"},
+    CATCHING: {d: "M1 1l4 4-4 4ZM5 1l4 4-4 4Z", fill: "currentColor"},
+    RECONNECTING: {d: "M5 1.2A3.8 3.8 0 1 1 1.2 5", stroke: "currentColor", "stroke-width": 1.8},
+    GAP: {d: "M1 9L9 1M1 5l4-4M5 9l4-4", stroke: "currentColor", "stroke-width": 1.5},
+    STALE: {d: "M5 .8L9.6 9H.4Z", stroke: "currentColor", "stroke-width": 1.6},
+    OFFLINE: {d: "M1.5 1.5l7 7M8.5 1.5l-7 7", stroke: "currentColor", "stroke-width": 1.9},
+    ENDED: {d: "M1.5 1.5h7v7h-7Z", fill: "currentColor"},
+  };
+  const statusMark = (word) => drawing(10, 10, STATUS[word.split(" ")[0]] ?? STATUS.RECONNECTING);
+
   const pad = (number) => String(Math.floor(number)).padStart(2, "0");
   const clock = (milliseconds) => new Date(milliseconds).toISOString().slice(11, 19);
   const length = (seconds) => {
@@ -79,6 +93,8 @@
   const root = document.documentElement;
   const light = window.matchMedia("(prefers-color-scheme: light)");
   const chosen = () => {
+    const asked = new URLSearchParams(location.search).get("theme");
+    if (asked === "dark" || asked === "light") return asked;
     try { return localStorage.getItem("tracewave-theme"); } catch { return null; }
   };
   const apply = () => {
@@ -92,6 +108,7 @@
   document.addEventListener("DOMContentLoaded", () => {
     document.getElementById("theme").addEventListener("click", () => {
       const next = root.dataset.theme === "light" ? "dark" : "light";
+      tw.url.set({theme: null});
       try { localStorage.setItem("tracewave-theme", next); } catch { /* a private window keeps it for this page only */ }
       root.dataset.theme = next;
       announce("theme", next);
@@ -112,5 +129,5 @@
       }
   };
 
-  window.tracewave = {element, anchor, drawing, severityMark, clock, length, figure, rarity, provisional, announce, listen, repaint, row: null, rowAt: performance.now()};
+  const tw = window.tracewave = {element, anchor, drawing, severityMark, statusMark, clock, length, figure, rarity, provisional, announce, listen, repaint, row: null, rowAt: performance.now(), server: null, status: null};
 })();

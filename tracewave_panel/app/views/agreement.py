@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import panel as pn
-from bokeh.models import DatetimeAxis, DatetimeTickFormatter, LinearColorMapper, Range1d
+from bokeh.models import FixedTicker, LinearAxis, LinearColorMapper, Range1d
 from bokeh.transform import transform
 from panel.viewable import Viewer
 
@@ -18,7 +18,6 @@ from tracewave_panel.app.timeline import Timeline
 
 __all__ = ["Agreement"]
 
-TICKS = ("milliseconds", "seconds", "minsec", "minutes", "hourmin", "hours", "days")
 SHADES = tuple(f"--a-{agreeing}" for agreeing in range(6))
 
 
@@ -28,6 +27,7 @@ class Agreement(Viewer):
     def __init__(self, timeline: Timeline, **params: Any) -> None:
         super().__init__(**params)
         self._heights = Range1d(start=0, end=3.3)
+        self._most = FixedTicker(ticks=[3])
         plot = timeline.plot(self._heights)
         shades = LinearColorMapper(palette=["#000000"] * len(SHADES), low=-0.5, high=len(SHADES) - 0.5)
         paint(shades, palette=SHADES)
@@ -40,11 +40,7 @@ class Agreement(Viewer):
             line_color=None,
             fill_color=transform("fired", shades),
         )
-        formatter = DatetimeTickFormatter()
-        formatter.update(**dict.fromkeys(TICKS, "%H:%M:%S"))
-        axis = plain_axis(DatetimeAxis, ticker=timeline.ticker, formatter=formatter)
-        paint(axis, axis_line_color="--line-strong")
-        plot.add_layout(axis, "below")
+        plot.add_layout(plain_axis(LinearAxis, ticker=self._most), "left")
         self._row = SheetRow(
             kind="agreement",
             heading="Agreement",
@@ -54,7 +50,10 @@ class Agreement(Viewer):
 
     def tell(self, detectors: int) -> None:
         """Let the strip be as high as the number of detectors."""
-        self._heights.end = max(1, detectors) * 1.1
+        most = max(1, detectors)
+        if self._most.ticks != [most]:
+            self._most.ticks = [most]
+            self._heights.end = most * 1.25
 
     def __panel__(self) -> SheetRow:
         return self._row

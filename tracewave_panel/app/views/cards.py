@@ -1,27 +1,38 @@
-"""The anomalies: one card an episode."""
+"""The anomalies: one card an episode, and what people say of them."""
 
 # mypy: allow-untyped-calls
 # Panel and param type no constructor.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 import param
 from panel.custom import JSComponent
 from panel.viewable import Viewer
 
+from tracewave_panel.app.card import card_text
 from tracewave_panel.app.theme import asset, detector_look
-from tracewave_panel.app.wording import NONE, clock, figure, length, one_line, ratio, web_address
+from tracewave_panel.app.wording import length
+from tracewave_panel.errors import TracewaveError
 from tracewave_panel.feeds import Feed
-from tracewave_panel.model import Analysis, Anomaly, AnomalyKind, Contribution, Verdict
+from tracewave_panel.model import Analysis, Anomaly, Label, LabelVerdict
+from tracewave_panel.ports import Control
 
 __all__ = ["Cards"]
 
 LIMIT = 30
-PARTS = 4  # contributions a card shows
+_NO_LABELS: Mapping[str, Label] = {}
+
+
+class _Asked(msgspec.Struct):
+    """What a page asks: a label for an anomaly, or with None that it holds no longer."""
+
+    id: Annotated[str, msgspec.Meta(max_length=400)]
+    verdict: LabelVerdict | None
+    number: int
 
 
 class CardList(JSComponent):
@@ -30,93 +41,66 @@ class CardList(JSComponent):
     cards = param.String(default="[]", doc="JSON of all cards, newest first.")
     noun = param.String(doc="What the events are called, in the plural.")
     judging = param.String(doc="How many detectors judge, for the empty state.")
+    answer = param.String(doc="JSON of the last answer to a label: number, id, and the error in words or nothing.")
 
-    _esm = asset("components/cards.js")
+    _esm = asset("components/card.js") + asset("components/cards.js")
     _stylesheets: ClassVar[list[str]] = [asset("components/shared.css"), asset("components/cards.css")]
 
 
 class Cards(Viewer):
-    """The last telling of the newest thirty episodes."""
+    """The last telling of the newest thirty episodes.
 
-    def __init__(self, feed: Feed, **params: Any) -> None:
+    Parameters
+    ----------
+    control
+        Takes the labels that a person gives; None: labels are shown and cannot be given.
+    """
+
+    def __init__(self, feed: Feed, control: Control | None = None, **params: Any) -> None:
         super().__init__(**params)
         self._unit = feed.metrics[0].unit.replace("events/s", "/s")
+        self._control = control
         self._told: dict[str, Anomaly] = {}
+        self._labels = _NO_LABELS
         self._list = CardList(noun=feed.metrics[0].noun)
+        self._list.on_msg(lambda event: self._heard(event.data))
 
-    def tell(self, anomalies: tuple[Anomaly, ...], last: Analysis | None) -> None:
-        """Take in new tellings; sends nothing when there are none."""
+    def tell(
+        self,
+        anomalies: tuple[Anomaly, ...],
+        last: Analysis | None,
+        labels: Mapping[str, Label] | None = None,
+    ) -> None:
+        """Take in new tellings and the labels that hold (None: as before); sends only what changed."""
+        labels = self._labels if labels is None else labels
         if anomalies:
             self._told.update({anomaly.id: anomaly for anomaly in anomalies})
             newest = sorted(self._told.values(), key=lambda anomaly: anomaly.opened, reverse=True)[:LIMIT]
             self._told = {anomaly.id: anomaly for anomaly in newest}
-            self._list.cards = msgspec.json.encode([self._card(anomaly) for anomaly in newest]).decode()
+        if anomalies or any(labels.get(held) != self._labels.get(held) for held in self._told):
+            texts = (card_text(anomaly, labels, self._unit) for anomaly in self._told.values())
+            self._list.cards = f"[{','.join(texts)}]"
+        self._labels = labels
         if not self._told and last is not None:
             self._list.judging = _judging(last)
 
-    def _card(self, anomaly: Anomaly) -> dict[str, Any]:
-        detectors = [
-            *((detector_look(name), "agrees") for name in anomaly.agreeing),
-            *((detector_look(name), "quiet") for name in anomaly.quiet),
-            *((detector_look(name), "abstains") for name in anomaly.abstained),
-        ]
-        agreeing, judging = len(anomaly.agreeing), len(anomaly.agreeing) + len(anomaly.quiet)
-        return {
-            "id": anomaly.id,
-            "title": one_line(anomaly.title),
-            "severity": anomaly.severity.value if anomaly.severity.rank else "info",
-            "opened": anomaly.opened,
-            "closed": anomaly.closed,
-            "observed": figure(anomaly.observed),
-            "expected": NONE if anomaly.expected is None else figure(anomaly.expected),
-            "ratio": ratio(anomaly),
-            "unit": self._unit,
-            "confidence": f"{anomaly.confidence:.2f}",
-            "rarity": anomaly.rarity,
-            "provisional": anomaly.provisional,
-            "agreement": f"{agreeing} of {judging} agree",
-            "detectors": [(look.name, word, look.colour) for look, word in detectors],
-            "verdict": anomaly.verdict.value,
-            "completeness": anomaly.completeness,
-            "conclusion": _conclusion(anomaly),
-            "why": [_part(part) for part in anomaly.contributions[:PARTS]],
-            "samples": _samples(anomaly.contributions[:PARTS]),
-        }
+    def _heard(self, message: Any) -> None:
+        """Give or take back a label for the page; whoever else looks at it is told with the next news."""
+        try:
+            asked = msgspec.convert(message, _Asked)
+        except msgspec.ValidationError:
+            return  # no page of ours says such a thing
+        error = "" if self._control else "labels are not taken here"
+        try:
+            if self._control:
+                self._control.label(asked.id, asked.verdict)
+                self.tell((), None, self._control.labels())
+        except TracewaveError as refused:
+            error = str(refused)
+        self._list.answer = msgspec.json.encode({"number": asked.number, "id": asked.id, "error": error}).decode()
 
     def __panel__(self) -> CardList:
         return self._list
-
-
-def _part(part: Contribution) -> dict[str, Any]:
-    return {
-        "dimension": part.dimension,
-        "value": one_line(part.value, 80),
-        "excess": part.observed - part.expected,
-        "named": part.named,
-    }
-
-
-def _samples(parts: Sequence[Contribution]) -> list[dict[str, Any]]:
-    """Events of the named parts; one that belongs to several is shown with the first."""
-    shown: set[str] = set()
-    groups = []
-    for part in parts:
-        new = [sample for sample in part.samples if part.named and sample.id not in shown]
-        shown.update(sample.id for sample in new)
-        events = [(clock(sample.time), one_line(sample.title), web_address(sample.link)) for sample in new]
-        if events:
-            groups.append({"dimension": part.dimension, "value": one_line(part.value, 80), "events": events})
-    return groups
-
-
-def _conclusion(anomaly: Anomaly) -> str:
-    if anomaly.verdict is Verdict.CULPRIT:
-        return f"{100 * anomaly.completeness:.0f} % accounted for"
-    if anomaly.kind is AnomalyKind.FEED_SILENT:
-        return "no events at all: there is nothing to compare"
-    if anomaly.verdict is Verdict.GLOBAL:
-        return "global: no single slice stands out"
-    return "no explanation yet"
 
 
 def _judging(last: Analysis) -> str:

@@ -12,7 +12,6 @@ import param
 from panel.custom import JSComponent
 from panel.viewable import Viewer
 
-from tracewave_panel.app.state import Console
 from tracewave_panel.app.theme import asset
 
 __all__ = ["Counters"]
@@ -30,26 +29,16 @@ class CounterLine(JSComponent):
 class Counters(Viewer):
     """Totals of the pipeline and of its source."""
 
-    def __init__(self, console: Console, **params: Any) -> None:
+    def __init__(self, **params: Any) -> None:
         super().__init__(**params)
-        self._control = console.control
-        self._missed = 0
+        self._told: tuple[tuple[str, str], ...] = ()
         self._line = CounterLine()
 
-    def tell(self, missed: int) -> None:
-        """Ask for the totals; `missed` is what this session was too slow to read."""
-        self._missed += missed
-        source = self._control.source_status()
-        counters = {**source.counters, **self._control.counters()}
-        totals = [("Lag median", f"{source.lag:.1f} s")] if source.lag is not None else []
-        events, late = counters.get("events", 0), counters.get("late", 0)
-        totals.append(("Late", f"{100 * late / events:.1f} %" if events else "0"))
-        totals += [
-            (name.capitalize(), f"{counters.get(name, 0):,}") for name in ("dropped", "undecodable", "reconnects")
-        ]
-        totals += [("Store failures", f"{counters['store_failures']:,}")] if counters.get("store_failures") else []
-        totals += [("Not shown here", f"{self._missed:,}")] if self._missed else []
-        self._line.totals = msgspec.json.encode(totals).decode()
+    def tell(self, totals: tuple[tuple[str, str], ...]) -> None:
+        """Show pairs of name and figure; sends nothing when they are as before."""
+        if totals != self._told:
+            self._told = totals
+            self._line.totals = msgspec.json.encode(totals).decode()
 
     def __panel__(self) -> CounterLine:
         return self._line

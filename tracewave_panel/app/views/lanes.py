@@ -21,6 +21,8 @@ from tracewave_panel.model import Analysis
 
 __all__ = ["Lanes"]
 
+LOWEST, HIGHEST = -0.08, 1.16  # of a lane: room for the line at 0 and for the figure at 1
+
 
 class Lanes(Viewer):
     """A lane for each detector that the windows tell of; one that appears later gets its lane then."""
@@ -46,7 +48,7 @@ class Lanes(Viewer):
     def _lane(self, place: int, name: str) -> SheetRow:
         look = detector_look(name)
         source = self._timeline.table.source
-        plot = self._timeline.plot(Range1d(start=-0.06, end=1.1))
+        plot = self._timeline.plot(Range1d(start=LOWEST, end=HIGHEST))
         plot.add_layout(plain_axis(LinearAxis, ticker=FixedTicker(ticks=[FIRE, 1])), "left")
         area = plot.varea("start", FIRE, f"above_{place}", source=source, fill_alpha=0.3)
         line = plot.line("start", f"score_{place}", source=source, line_width=1.4, line_join="round")

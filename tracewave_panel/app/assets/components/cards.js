@@ -1,164 +1,244 @@
-// One card an episode, kept by id: a card that grows or closes changes in place. Titles and dimension
-// values are the feed's; everything enters as textContent.
-export function render({model, el}) {
+// The list of cards: kept by id, newest first, one of them picked. A label is sent to the server and
+// shown when the server's own word on the card has come back, in every session alike.
+const PATIENCE = 8000, HOUR = 3_600_000, DAY = 86_400_000; // milliseconds
+
+export function render({model}) {
   const tw = window.tracewave;
   const {element} = tw;
-  const rail = element("div", "rail"), head = element("div", "ph"), count = element("span", "m"), list = element("div", "cards");
-  head.append(element("h2", "", "Anomalies"), count);
+  const rail = element("div", "rail"), head = element("div", "ph"), count = element("span", "m n"), list = element("div", "cards");
+  const filter = element("div", "seg"), all = pressable(tw, "", "All"), onlyOpen = pressable(tw, "", "Open");
+  filter.setAttribute("role", "group");
+  filter.setAttribute("aria-label", "Anomalies shown");
+  filter.append(all, onlyOpen);
+  head.append(element("h2", "", "Anomalies"), count, element("span", "sp"), filter);
+  // Its durations tick: what is new is said once, in a line of its own, instead of every second.
   list.setAttribute("role", "log");
-  list.setAttribute("aria-live", "polite");
+  list.setAttribute("aria-live", "off");
   list.setAttribute("aria-label", "Anomalies, newest first");
-  list.tabIndex = 0;
+  const heard = element("div", "sr");
+  heard.setAttribute("role", "status");
   const empty = element("div", "empty"), since = element("span"), hint = element("p");
   empty.append(element("b", "", "Nothing unusual yet"), since, hint);
-  rail.append(head, empty, list);
-  const shown = new Map();
-  let settled = false;
+  const none = element("div", "empty", "None is open at the moment."), missing = element("div", "missing"), dismiss = pressable(tw, "btn sq", "", "cross", "Dismiss");
+  missing.setAttribute("role", "note");
+  missing.append(element("span", "", "The anomaly of this link is not among those held here."), dismiss);
+  missing.hidden = true;
+  rail.append(head, missing, empty, none, list, heard);
+
+  const shown = new Map(), dividers = new Map();
+  let order = [], current = null, untold = null, settled = false, asked = 0, minute = null;
+  let wanted = tw.url.get("anomaly"), open = tw.url.get("cards") === "open";
 
   const now = () => tw.row?.end ?? Date.now();
-  const lasting = (card) => tw.length((card.closed === null ? now() / 1000 : card.closed) - card.opened);
-  const big = (name, value, unit) => {
-    const box = element("div"), figure = element("b", "", value);
-    if (unit) figure.append(element("small", "", unit));
-    box.append(element("span", "", name), figure);
-    return box;
+  const still = matchMedia("(prefers-reduced-motion: reduce)");
+  const range = ({card}) => ({id: card.id, opened: 1000 * card.opened, closed: card.closed === null ? null : 1000 * card.closed});
+  const visible = () => order.filter((entry) => !entry.node.hidden);
+  const focused = () => shown.get(rail.getRootNode().activeElement?.closest?.("article")?.dataset.id);
+  const rove = () => {
+    const stop = current && !current.node.hidden ? current : visible()[0];
+    for (const entry of order) entry.node.tabIndex = entry === stop ? 0 : -1;
   };
-  const bars = (card) => {
-    const why = element("div", "why");
-    const most = Math.max(...card.why.map((part) => Math.abs(part.excess)), 1e-9);
-    const zero = card.why.some((part) => part.excess < 0) ? 25 : 0;
-    const room = Math.min(100 - zero, card.why.some((part) => part.excess > 0) ? 100 : 25);
-    for (const part of card.why) {
-      const up = part.excess >= 0, bar = element("div", "bar"), fill = element("i");
-      const wide = Math.max(1, up ? (100 - zero) * part.excess / most : Math.min(zero, (100 - zero) * -part.excess / most));
-      bar.style.setProperty("--zero", `${zero}%`);
-      bar.style.setProperty("--bc", part.named ? "var(--sc)" : "var(--text-3)");
-      fill.style.width = `${wide}%`;
-      fill.style[up ? "left" : "right"] = up ? `${zero}%` : `${100 - zero}%`;
-      bar.append(fill);
-      const name = element("bdi", `el${part.named ? "" : " minor"}`, part.value);
-      name.title = part.value;
-      why.append(element("span", "k", part.dimension), name, bar, element("span", `e${part.named ? "" : " minor"}`, `${up ? "+" : "−"}${tw.figure(Math.abs(part.excess))}`));
+
+  /* Picking */
+  const announceCard = (entry) => {
+    untold = tw.row ? null : entry; // before the first window there is no time axis to show it on
+    if (tw.row) tw.announce("card", range(entry));
+  };
+  const pick = (entry) => {
+    wanted = null;
+    missing.hidden = true;
+    if (current === entry) return;
+    current?.node.classList.remove("picked");
+    current?.node.removeAttribute("aria-current");
+    current = entry;
+    entry.node.classList.add("picked");
+    entry.node.setAttribute("aria-current", "true");
+    rove();
+    tw.url.set({anomaly: entry.card.id});
+    announceCard(entry);
+  };
+  const reveal = (entry) => entry.node.scrollIntoView({block: "nearest", behavior: still.matches ? "auto" : "smooth"});
+  const goTo = (entry) => {
+    pick(entry);
+    entry.node.focus({preventScroll: true});
+    reveal(entry);
+  };
+  const unfold = (entry, unfolded) => {
+    entry.unfolded = unfolded;
+    drawFold(entry);
+  };
+  const step = (by) => {
+    const cards = visible(), at = cards.indexOf(focused() ?? current);
+    const next = at < 0 ? cards[0] : cards[at + by];
+    if (next) goTo(next);
+  };
+  const openCard = (id) => {
+    const entry = shown.get(id);
+    if (!entry) { wanted = id; missing.hidden = false; return; }
+    if (open && entry.card.closed !== null) show(false);
+    unfold(entry, true);
+    goTo(entry);
+  };
+  const lookForWanted = () => {
+    if (wanted === null) return;
+    const entry = shown.get(wanted);
+    missing.hidden = Boolean(entry) || !settled;
+    if (!entry) return;
+    if (open && entry.card.closed !== null) show(false);
+    unfold(entry, true);
+    pick(entry);
+    requestAnimationFrame(() => reveal(entry));
+  };
+
+  /* What the buttons do */
+  const label = (entry, verdict) => {
+    const pending = entry.pending = {number: ++asked, verdict: entry.card.label?.verdict === verdict ? null : verdict};
+    sayOn(entry, "");
+    drawButtons(entry);
+    model.send_msg({id: entry.card.id, ...pending});
+    setTimeout(() => { if (entry.pending === pending) settle(entry, "The server has not answered; the label may not be kept."); }, PATIENCE);
+  };
+  const settle = (entry, error) => {
+    entry.pending = null;
+    sayOn(entry, error, true);
+    drawButtons(entry);
+  };
+  const copy = async (entry) => {
+    const address = new URL(location.href), page = address.searchParams.get("page");
+    address.hash = address.search = "";
+    if (page !== null) address.searchParams.set("page", page);
+    address.searchParams.set("anomaly", entry.card.id);
+    try {
+      await navigator.clipboard.writeText(address.href);
+      entry.address.hidden = true;
+      sayOn(entry, "Link copied");
+      setTimeout(() => { if (entry.line.textContent === "Link copied") sayOn(entry, ""); }, 4000);
+    } catch {
+      entry.address.hidden = false;
+      entry.address.value = address.href;
+      sayOn(entry, "The browser keeps its clipboard to itself; copy this:");
+      entry.address.focus();
     }
-    return why;
   };
-  const samples = (card) => {
-    const box = element("div", "samples");
-    for (const {dimension, value, events} of card.samples) {
-      const of = element("div", "of el");
-      of.append(element("span", "k", dimension), element("bdi", "", value));
-      box.append(of);
-      for (const [time, title, address] of events) {
-        const words = tw.anchor(title || "untitled", address), isolated = element("bdi", "el");
-        words.title = title;
-        isolated.append(words);
-        box.append(element("span", "k", time), isolated);
-      }
+  const act = {
+    replay: (entry) => { pick(entry); tw.announce("replay-episode", range(entry)); },
+    real: (entry) => label(entry, "real"),
+    notReal: (entry) => label(entry, "not_real"),
+    raw: (entry) => { entry.raw = !entry.raw; drawButtons(entry); },
+    copy,
+    lead(entry, button) {
+      if (!button && getSelection().toString()) return; // somebody selects a title
+      pick(entry);
+      if (entry.card.closed !== null) unfold(entry, !entry.unfolded);
+    },
+  };
+  list.addEventListener("keydown", (event) => {
+    const entry = event.key === "Enter" && event.target.matches("article") ? shown.get(event.target.dataset.id) : null;
+    if (entry) { event.preventDefault(); act.lead(entry, entry.more); }
+  });
+
+  /* The list */
+  const groupOf = (opened) => {
+    const behind = Math.floor(now() / DAY) - Math.floor(opened / DAY);
+    if (now() - opened < HOUR) return "";
+    if (behind <= 0) return "Earlier today";
+    if (behind === 1) return "Yesterday";
+    return new Date(opened).toLocaleDateString("en-GB", {timeZone: "UTC", weekday: "short", day: "numeric", month: "short"});
+  };
+  const divider = (words) => {
+    if (!dividers.has(words)) dividers.set(words, element("div", "day", words));
+    return dividers.get(words);
+  };
+  const arrange = () => {
+    const nodes = [];
+    let group = "";
+    for (const entry of order) {
+      const of = groupOf(1000 * entry.card.opened), recent = of === "";
+      if (entry.recent !== recent) { entry.recent = recent; drawCard(tw, model.noun, entry); tickCard(tw, entry, now()); }
+      entry.node.hidden = open && entry.card.closed !== null;
+      if (!entry.node.hidden && of !== group) nodes.push(divider(group = of));
+      nodes.push(entry.node);
     }
-    return box;
+    // what is in place stays there: a node that is moved loses the focus
+    for (const child of [...list.children]) if (!nodes.includes(child)) child.remove();
+    nodes.forEach((node, place) => { if (list.children[place] !== node) list.insertBefore(node, list.children[place] ?? null); });
+    minute = Math.floor(now() / 60_000);
+    none.hidden = !order.length || visible().length > 0;
+    rove();
   };
-  const rare = (card) => {
-    const words = tw.rarity(card.rarity);
-    if (!words && !card.provisional) return [];
-    const line = element("div", "rare");
-    if (words) line.append("How rare: ", element("b", "", words));
-    if (card.provisional) line.append(tw.provisional());
-    return [line];
+  const show = (value) => {
+    open = value;
+    tw.url.set({cards: open ? "open" : null});
+    all.setAttribute("aria-pressed", String(!open));
+    onlyOpen.setAttribute("aria-pressed", String(open));
+    arrange();
   };
-  const accounted = (card) => {
-    const line = element("div", "acc");
-    line.append(element("span", "", card.conclusion));
-    if (card.verdict === "culprit") {
-      const track = element("span", "t"), fill = element("i");
-      fill.style.width = `${Math.round(100 * Math.min(1, Math.max(0, card.completeness)))}%`;
-      track.append(fill);
-      line.append(track);
-    }
-    return line;
+  const arrive = (entry) => {
+    entry.node.classList.add("arriving");
+    // also where no animation runs that could end
+    setTimeout(() => entry.node.classList.remove("arriving"), 400);
   };
-  const chips = (card) => {
-    const box = element("div", "chips");
-    for (const [name, word, colour] of card.detectors) {
-      const chip = element("span", `chip ${word}`, word === "agrees" ? name : `${name} ${word}`);
-      chip.style.setProperty("--c", `var(${colour})`);
-      box.append(chip);
-    }
-    return box;
-  };
-  const heading = (card) => {
-    const line = element("div", "hd"), severity = element("span", `sev ${card.severity}`);
-    severity.append(tw.severityMark(card.severity), card.severity.toUpperCase());
-    const state = element("span", "state");
-    line.append(severity, state, element("span", "sp"), element("span", "", `${card.closed === null ? "since " : ""}${tw.clock(1000 * card.opened)}`));
-    return [line, state];
-  };
-  const draw = (entry) => {
-    const {card, node} = entry, open = card.closed === null;
-    node.className = `card ${open ? "open" : "closed"}${node.classList.contains("arriving") ? " arriving" : ""}`;
-    node.style.setProperty("--sc", `var(--${card.severity})`);
-    node.style.setProperty("--tint", `var(--${card.severity}-tint)`);
-    const [line, state] = heading(card);
-    entry.state = state;
-    const title = element("h3"), words = element("bdi", "", card.title);
-    title.title = card.title;
-    title.append(words);
-    const parts = [line, title, ...rare(card)];
-    if (open) {
-      const four = element("div", "big4");
-      four.append(big("observed", card.observed, card.unit), big("expected", card.expected, card.unit), big("ratio", card.ratio || "–"), big("confidence", card.confidence));
-      four.lastChild.lastChild.style.color = `var(--${card.severity})`;
-      parts.push(four, chips(card));
-    } else {
-      const two = element("div", "ln2"), first = element("span"), second = element("span", "", "confidence ");
-      first.append(element("b", "", card.observed), ` against ${card.expected}${card.ratio ? ", " : ""}`, element("b", "", card.ratio));
-      second.append(element("b", "", card.confidence));
-      two.append(first, second, element("span", "el", card.agreement));
-      parts.push(two);
-    }
-    const why = [...(card.why.length ? [bars(card)] : []), accounted(card)];
-    const shown = card.samples.length ? [samples(card)] : [];
-    const fold = (words, ...inside) => {
-      const more = element("details");
-      more.open = node.querySelector("details")?.open ?? false;
-      more.append(element("summary", "", words), ...inside);
-      return more;
-    };
-    if (!open) parts.push(fold("Why, and who agreed", chips(card), ...why, ...shown));
-    else parts.push(...why, ...(shown.length ? [fold(`Some of these ${model.noun}`, ...shown)] : []));
-    node.replaceChildren(...parts);
-    tick(entry);
-  };
-  const tick = ({card, state}) => { state.textContent = card.closed === null ? `Open for ${lasting(card)}` : `closed after ${lasting(card)}`; };
   const update = () => {
-    const cards = JSON.parse(model.cards);
-    const kept = new Set(cards.map((card) => card.id));
-    for (const [id, entry] of shown) if (!kept.has(id)) { entry.node.remove(); shown.delete(id); }
-    cards.forEach((card, place) => {
+    const cards = JSON.parse(model.cards), kept = new Set(cards.map((card) => card.id));
+    for (const [id, entry] of shown)
+      if (!kept.has(id)) {
+        entry.node.remove();
+        shown.delete(id);
+        if (current === entry) current = null;
+      }
+    order = cards.map((card) => {
       let entry = shown.get(card.id);
       if (!entry) {
-        entry = {node: element("article"), told: ""};
-        if (settled) entry.node.classList.add("arriving");
-        entry.node.addEventListener("animationend", () => entry.node.classList.remove("arriving"));
+        entry = newCard(tw, model.noun, act);
         entry.node.dataset.id = card.id;
+        if (settled) {
+          arrive(entry);
+          heard.textContent = `New: ${card.severity}, ${card.title}`;
+        }
         shown.set(card.id, entry);
       }
       const told = JSON.stringify(card);
-      if (told !== entry.told) { entry.told = told; entry.card = card; draw(entry); }
-      if (list.children[place] !== entry.node) list.insertBefore(entry.node, list.children[place] ?? null);
+      if (told !== entry.told) {
+        const closes = entry.card?.closed === null && card.closed !== null;
+        if (closes) {
+          entry.unfolded = entry === current || entry === focused(); // nothing folds under somebody's hands
+          heard.textContent = `Closed: ${card.title}`;
+        }
+        Object.assign(entry, {told, card});
+        drawCard(tw, model.noun, entry);
+        tickCard(tw, entry, now());
+      }
+      return entry;
     });
-    const open = cards.filter((card) => card.closed === null).length;
-    count.textContent = `${open} open, ${cards.length - open} closed`;
+    arrange();
+    const many = cards.filter((card) => card.closed === null).length;
+    count.textContent = `${many} open, ${cards.length - many} closed`;
     empty.hidden = cards.length > 0;
     settled = true;
+    lookForWanted();
   };
   const wait = () => {
-    for (const entry of shown.values()) if (entry.card.closed === null) tick(entry);
+    for (const entry of order) tickCard(tw, entry, now());
+    if (minute !== Math.floor(now() / 60_000)) arrange();
+    if (untold && tw.row) announceCard(untold);
     since.textContent = tw.row ? `Watching for ${tw.length((now() - tw.first()) / 1000)}.` : "Waiting for the first window.";
     hint.textContent = model.judging;
   };
+
+  all.addEventListener("click", () => show(false));
+  onlyOpen.addEventListener("click", () => show(true));
+  dismiss.addEventListener("click", () => { wanted = null; missing.hidden = true; tw.url.set({anomaly: null}); });
   model.on("cards", update);
   model.on("judging", wait);
+  model.on("answer", () => {
+    const {number, id, error} = JSON.parse(model.answer), entry = shown.get(id);
+    if (entry?.pending?.number === number) settle(entry, error && `Not kept: ${error}`);
+  });
   tw.listen("row", rail, ({hovered}) => { if (!hovered) wait(); });
+  tw.listen("step-card", rail, step);
+  tw.listen("open-card", rail, ({id}) => openCard(id));
+  all.setAttribute("aria-pressed", String(!open));
+  onlyOpen.setAttribute("aria-pressed", String(open));
   update();
   wait();
   return rail;

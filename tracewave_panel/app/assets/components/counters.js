@@ -10,9 +10,7 @@ export function render({model, el}) {
       total.append(element("b", "", value));
       return total;
     });
-    const hint = element("span", "", "Drag pans, Ctrl and wheel zooms, double click follows");
-    hint.style.marginLeft = "auto";
-    line.replaceChildren(first, ...totals, hint);
+    line.replaceChildren(first, ...totals);
   };
   model.on("totals", show);
   tw.listen("row", line, ({last}) => { complete.textContent = tw.clock(last.end); });

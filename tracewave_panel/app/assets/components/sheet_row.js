@@ -3,7 +3,7 @@ export function render({model, el}) {
   const tw = window.tracewave;
   const {element} = tw;
   const row = element("div", `row ${model.kind}`);
-  row.style.setProperty("--c", `var(${model.colour})`);
+  row.style.setProperty("--c", `var(${model.kind === "pulse" ? "--live" : model.colour})`);
   const gutter = element("div", "g");
   const note = element("p", model.kind === "pulse" ? "long" : "", model.subheading);
   gutter.append(element("b", "", model.heading), note);
@@ -13,8 +13,12 @@ export function render({model, el}) {
   const plot = element("div", "plot");
   plot.append(model.get_child("plot"));
   const abstains = element("div", "abstains"), why = element("span", "el");
+  const dot = element("i", "dot");
   abstains.append(why);
-  plot.append(abstains);
+  plot.append(abstains, dot);
+  if (model.kind === "pulse") gutter.append(element("span", "late", "late"));
+  // The page's scripts lay cursor, brush and names over these.
+  tw.plots = {...tw.plots, [model.kind === "lane" ? `lane_${model.place}` : model.kind]: plot};
   const readout = element("div", "o");
   row.append(gutter, plot, readout);
 
@@ -50,17 +54,32 @@ export function render({model, el}) {
       return [element("b", "v", !judged ? "not judged" : values.warm ? `${values.fired} of ${values.warm}` : "–"), element("p", "", cold > 0 ? `${cold} abstain${cold === 1 ? "s" : ""}` : "all judge"), element("p", "", judged && values.warm ? tw.rarity(values.rarity) || "ordinary" : "")];
     },
   };
-  const read = ({shown, hovered}) => {
-    readout.replaceChildren(...readers[model.kind](shown, hovered));
-    provisional.hidden = !(shown.provisional > 0);
+  const HIGHEST = 1.16, LOWEST = -0.08; // of a lane, as views/lanes.py draws it
+  let told = null;
+  const place = () => {
+    const {timeline} = tw;
+    const figure = model.kind === "pulse" ? told?.shown.observed : model.kind === "lane" ? told?.shown[`score_${model.place}`] : NaN;
+    const across = told?.hovered ? timeline.across(told.shown.start) : NaN;
+    dot.hidden = !(across >= 0 && across <= 1 && Number.isFinite(figure));
+    if (dot.hidden) return;
+    dot.style.left = `calc(var(--axis-left) + (100% - var(--axis-left) - var(--axis-right)) * ${across.toFixed(5)})`;
+    dot.style.top = `${(100 * (model.kind === "pulse" ? timeline.down(figure) : (HIGHEST - figure) / (HIGHEST - LOWEST))).toFixed(2)}%`;
+  };
+  const read = (heard) => {
+    told = heard;
+    readout.replaceChildren(...readers[model.kind](heard.shown, heard.hovered));
+    provisional.hidden = !(heard.shown.provisional > 0);
+    place();
   };
   const explain = () => {
     abstains.hidden = model.reason === "";
-    why.textContent = `abstains: ${model.reason}`;
+    why.textContent = model.reason.startsWith("abstains") ? model.reason : `abstains: ${model.reason}`;
   };
   model.on("reason", explain);
   explain();
   tw.listen("row", row, read);
+  tw.listen("view", row, place);
   if (tw.row) read({shown: tw.row, hovered: false});
+  else dot.hidden = true;
   return row;
 }

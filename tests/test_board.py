@@ -1,0 +1,138 @@
+"""The board that all sessions share: read once, asked often, and fair to the slow."""
+
+from __future__ import annotations
+
+from console_stand_in import SpokenControl, analysis, anomaly, console, event, findings
+
+from tracewave_panel.app.board import Board
+from tracewave_panel.model import Quality, Severity
+from tracewave_panel.stores.ring import RingStore
+
+T = 1_700_000_000.0
+
+
+class Hand:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+class CountingStore(RingStore):
+    """A real store that counts how often it is asked."""
+
+    asked = 0
+
+    def analyses(self, after=0, limit=1000):
+        self.asked += 1
+        return super().analyses(after, limit)
+
+
+def board_over(store: RingStore, control: SpokenControl | None = None) -> tuple[Board, Hand]:
+    hand = Hand()
+    return Board(console(store, control), clock=hand), hand
+
+
+def starts(news) -> list[float]:
+    return [row["start"] / 1000 for row in news.rows]
+
+
+def test_store_is_read_once_for_all_sessions_that_look_at_the_same_time():
+    store = CountingStore()
+    board, hand = board_over(store)
+    for _ in range(50):
+        board.look()
+    assert store.asked == 1
+    hand.seconds += 1
+    board.look()
+    assert store.asked == 2
+
+
+def test_session_gets_only_what_is_newer_than_its_number():
+    store = RingStore()
+    board, hand = board_over(store)
+    store.append(findings(T + 1, analysis(T), anomalies=[anomaly(T)], events=[event(T, 1)]))
+    board.look()
+    first = board.since(0)
+    assert starts(first) == [T]
+    assert len(first.anomalies) == len(first.events) == 1
+    nothing = board.since(first.number)
+    assert (nothing.rows, nothing.last, nothing.anomalies, nothing.events) == ((), None, (), ())
+    hand.seconds += 1
+    store.append(findings(T + 2, analysis(T + 1)))
+    board.look()
+    assert starts(board.since(first.number)) == [T + 1]
+    assert starts(board.since(0)) == [T, T + 1]
+
+
+def test_slow_session_catches_up_in_one_step():
+    store = RingStore()
+    board, hand = board_over(store)
+    for second in range(40):
+        hand.seconds += 1
+        store.append(findings(T + second + 1, analysis(T + second)))
+        board.look()
+    news = board.since(3)
+    assert starts(news) == [T + second for second in range(3, 40)]
+    assert board.waiting(3) == 37
+    assert news.last.window.start == T + 39
+
+
+def test_board_holds_a_quarter_of_an_hour():
+    store = RingStore()
+    board, _ = board_over(store)
+    store.append(findings(T + 1000, *(analysis(T + second) for second in range(1000))))
+    board.look()
+    assert starts(board.since(0))[0] == T + 100
+    assert len(board.windows()) == 900
+
+
+def test_window_that_is_told_again_counts_once():
+    store = RingStore()
+    board, hand = board_over(store)
+    store.append(findings(T + 2, analysis(T, quality=Quality.GAP), analysis(T + 1)))
+    board.look()
+    hand.seconds += 1
+    store.append(findings(T + 3, analysis(T, 33.0, quality=Quality.REVISED, revision=1)))
+    board.look()
+    assert [(window.start, window.quality) for window in board.windows()] == [
+        (T, Quality.REVISED),
+        (T + 1, Quality.OK),
+    ]
+
+
+def test_header_counts_every_open_episode_and_names_the_worst():
+    store = RingStore()
+    board, hand = board_over(store)
+    open_ones = [anomaly(T + 10 * n, severity=Severity.INFO) for n in range(70)] + [anomaly(T + 5)]
+    store.append(findings(T + 1, analysis(T), anomalies=open_ones))
+    board.look()
+    assert (board.header.open, board.header.worst) == (71, "critical")
+    hand.seconds += 1
+    store.append(findings(T + 2, anomalies=[anomaly(T + 5, closed=T + 9)]))
+    board.look()
+    assert (board.header.open, board.header.worst) == (70, "info")
+
+
+def test_new_run_starts_the_board_over():
+    store, control = RingStore(), SpokenControl()
+    board, hand = board_over(store, control)
+    store.append(findings(T + 1, analysis(T), anomalies=[anomaly(T)]))
+    board.look()
+    store.clear()
+    control.run += 1
+    hand.seconds += 1
+    board.look()
+    assert board.run == control.run
+    assert board.since(0).rows == ()
+    assert board.header.open == 0
+
+
+def test_events_of_a_range_are_those_that_count_in_it():
+    store = RingStore()
+    board, _ = board_over(store)
+    store.append(findings(T + 9, *(), events=[event(T + n, n) for n in range(9)]))
+    assert [each.id for each in board.events_between(T + 2, T + 5)] == ["event-2", "event-3", "event-4"]

@@ -1,0 +1,222 @@
+"""What the views of a brushed range say, and how seldom they speak."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+from console_stand_in import event
+
+from tracewave_panel.app.views.changed import Changed
+from tracewave_panel.app.views.events import Events
+from tracewave_panel.core.brushed import RangeChange
+from tracewave_panel.feeds import CRYPTO, WIKIMEDIA
+from tracewave_panel.model import Contribution, Verdict
+
+T = 1_700_000_000.0
+BURST = RangeChange(
+    start=T,
+    end=T + 59,
+    rows=(
+        Contribution("wiki", "commons.wikimedia.org", 83.4, 6.9, 0.88, 14.0, True),
+        Contribution("actor_type", "human", 22.9, 25.6, -0.03, -0.5, False),
+    ),
+    completeness=0.91,
+    verdict=Verdict.CULPRIT,
+    direction=1,
+    observed=131.0,
+    usual=41.6,
+    judged=56.0,
+    partial=1.0,
+    missing=2.0,
+    windows=841,
+    since=T - 900,
+    until=T,
+)
+
+
+def said(change: RangeChange | None) -> dict:
+    view = Changed(WIKIMEDIA)
+    view.show(change)
+    return json.loads(view.__panel__().ranking or "{}")
+
+
+def with_(**fields) -> RangeChange:
+    return msgspec.structs.replace(BURST, **fields)
+
+
+def test_culprit_is_told_by_its_rows_and_how_much_they_account_for():
+    told = said(BURST)
+    assert (told["range"], told["accounted"], told["conclusion"]) == (
+        "22:13:20 to 22:14:19",
+        ["91 %", "accounted for"],
+        "",
+    )
+    assert [(row["dimension"], row["usual"], row["seen"], row["signed"]) for row in told["rows"]] == [
+        ("wiki", "6.9", "83.4", "+76.5"),
+        ("actor type", "25.6", "22.9", "−2.7"),
+    ]
+    assert told["rests"] == (
+        "usual of 841 windows, 21:58:20 to 22:13:20; 2 s of the range lost in gaps; 1 s partial: rates may be too low"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "accounted", "conclusion"),
+    [
+        (
+            with_(verdict=Verdict.GLOBAL),
+            ["", "global"],
+            "Everything rose alike: 131 edits a second, usually 41.6. No single slice stands out.",
+        ),
+        (
+            with_(verdict=Verdict.GLOBAL, direction=-1, observed=0.04),
+            ["", "global"],
+            "Everything fell alike: 0.04 edits a second, usually 41.6. No single slice stands out.",
+        ),
+        (
+            with_(verdict=Verdict.NONE, direction=0, observed=42.0),
+            ["", "as usual"],
+            "As usual: 42.0 edits a second, usually 41.6, and the mix did not change.",
+        ),
+        (
+            with_(verdict=Verdict.NONE, direction=0, judged=0.0),
+            ["", "as usual"],
+            "The mix is as usual. The total says nothing: every window of it is partial.",
+        ),
+        (
+            with_(direction=0, observed=42.0),
+            ["91 %", "of the shift"],
+            "The total is as usual, the mix is not: 42.0 edits a second, usually 41.6.",
+        ),
+        (with_(rows=(), reason="All of it is a gap."), ["", ""], "All of it is a gap."),
+    ],
+)
+def test_every_verdict_has_its_words(change, accounted, conclusion):
+    told = said(change)
+    assert (told["accounted"], told["conclusion"]) == (accounted, conclusion)
+
+
+def test_rates_under_one_show_two_digits_and_an_excess_of_nothing_has_no_sign():
+    row = Contribution("wiki", "arz", 0.42, 0.05, 0.9, 5.0, True)
+    still = Contribution("wiki", "de", 0.1, 0.1001, 0.0, 0.0, False)
+    told = said(with_(rows=(row, still)))
+    assert [(each["usual"], each["seen"], each["signed"]) for each in told["rows"]] == [
+        ("0.05", "0.42", "+0.37"),
+        ("0.10", "0.10", "0.00"),
+    ]
+
+
+def test_ranking_is_sent_once_and_cleared_by_none():
+    view, heard = Changed(WIKIMEDIA), []
+    view.__panel__().param.watch(heard.append, "ranking")
+    view.show(BURST)
+    view.show(BURST)
+    assert len(heard) == 1
+    view.show(None)
+    view.show(None)
+    assert len(heard) == 2
+    assert view.__panel__().ranking == ""
+
+
+class Moments:
+    """A clock that a test sets."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def rows(view: Events) -> list[list[str]]:
+    return json.loads(view.__panel__().events)
+
+
+def test_fifty_events_a_second_make_one_message_a_second():
+    clock, heard = Moments(), []
+    view = Events(WIKIMEDIA, clock)
+    view.__panel__().param.watch(heard.append, ["events", "brushed"])
+    number = 0
+    for tick in range(50):  # ten seconds of five looks a second
+        clock.now = tick / 5
+        view.tell([event(T + clock.now, number + part) for part in range(10)])
+        number += 10
+    assert len(heard) == 10
+    clock.now = 10.0
+    view.tell(())
+    assert rows(view)[0][5] == f"https://example.org/diff/{number - 1}", "what was held back is sent later"
+    assert len(rows(view)) == 12
+    clock.now = 11.0
+    view.tell(())
+    assert len(heard) == 11
+    assert len(view.__panel__().events) < 2500
+
+
+def test_event_told_twice_is_shown_once():
+    clock = Moments()
+    view = Events(WIKIMEDIA, clock)
+    view.tell([event(T, 1), event(T, 2)])
+    clock.now = 1.0
+    view.tell([event(T, 1), event(T, 2), event(T, 3)])
+    assert [row[5][-1] for row in rows(view)] == ["3", "2", "1"]
+
+
+def test_range_shows_its_newest_events_and_how_many_are_held():
+    view = Events(WIKIMEDIA, Moments())
+    view.tell([event(T + 900, 1)])
+    view.show_range([event(T + number % 50, number) for number in range(7418)])
+    assert json.loads(view.__panel__().brushed) == {"count": "7,418", "gone": False}
+    assert len(rows(view)) == 12
+    assert {row[0] for row in rows(view)} == {"22:14:09"}
+    view.tell([event(T + 901, 2)])
+    assert {row[0] for row in rows(view)} == {"22:14:09"}, "new events wait"
+    view.show_range(None)
+    assert (view.__panel__().brushed, [row[5][-1] for row in rows(view)]) == ("", ["2", "1"])
+
+
+@pytest.mark.parametrize(
+    ("held", "total", "count", "gone"),
+    [
+        (100, None, "100", False),
+        (7418, 7425, "7,418", False),
+        (5000, 7418, "5,000 of 7,418 still held", True),
+        (0, 7418, "0 of 7,418 still held", True),
+        (0, 0, "0", False),
+    ],
+)
+def test_range_says_when_the_store_no_longer_holds_all_of_it(held, total, count, gone):
+    view = Events(WIKIMEDIA, Moments())
+    view.show_range([event(T, number) for number in range(held)], total)
+    assert json.loads(view.__panel__().brushed) == {"count": count, "gone": gone}
+
+
+@pytest.mark.parametrize(
+    ("place", "shown"),
+    [
+        ("commons.wikimedia.org", "commons"),
+        ("en.wikipedia.org", "enwiki"),
+        ("www.wikidata.org", "wikidata"),
+        ("fr.wiktionary.org", "frwiktionary"),
+        ("kraken", "kraken"),
+        ("<b>.wikipedia.org", "<b>.wikipedia.org"),
+    ],
+)
+def test_wikis_go_by_their_short_names(place, shown):
+    view = Events(WIKIMEDIA, Moments())
+    view.tell([event(T, 1, dimensions=(place, "", "", "", ""))])
+    assert rows(view)[0][1] == shown
+
+
+def test_feed_without_edits_names_its_own_columns_and_leaves_prices_unsigned():
+    view = Events(CRYPTO, Moments())
+    view.tell([event(T, 1, dimensions=("kraken", "BTC-USD", "buy"), measures=(67_123.4, 0.1, 6_712.3))])
+    assert view.__panel__().heading == "Raw trades"
+    assert json.loads(view.__panel__().columns) == ["time", "exchange", "who", "title", "price", "open"]
+    assert rows(view)[0][4] == "67,123"
+
+
+def test_only_web_addresses_leave_the_server():
+    view = Events(WIKIMEDIA, Moments())
+    view.tell([event(T, 1, link="javascript:alert(1)")])
+    assert rows(view)[0][5] == ""
