@@ -55,6 +55,7 @@ class SpokenControl:
 
     origin: Origin = Origin.LIVE
     run: int = 1
+    detectors: tuple[str, ...] = DETECTORS
     state: FeedState = field(default_factory=lambda: FeedState("live", "1.1 s behind"))
     totals: dict[str, int] = field(default_factory=lambda: {"events": 12_480, "late": 50, "windows": 300})
     measured: dict[str, float] = field(default_factory=dict)

@@ -73,13 +73,16 @@
     }
   }
   const SCROLLS = ["auto", "scroll"];
+  // A browser shows the nearest title above what is pointed at; a name for ears must be the text's own.
   const told = (element, until, text) => {
     const whole = words(text);
+    let own = true;
     for (const at of ancestors(element)) {
-      if ([at.title, at.getAttribute("aria-label")].some((each) => each && words(each).includes(whole))) return true;
-      if (at === until) break;
+      if (own && words(at.getAttribute("aria-label") ?? "").includes(whole)) return true;
+      if (at.title) return words(at.title).includes(whole);
+      own = own && at !== until;
     }
-    return Boolean(until.title && words(until.title).includes(whole));
+    return false;
   };
 
   // Every line of text that is on the page: its box, what of it can be seen, and what cuts it.
@@ -130,9 +133,11 @@
         const painted = [...ancestors(element)].find((at) => isPainted(styleOf(at)));
         if (!painted || painted === document.body || painted === document.documentElement || styleOf(painted).display === "inline") continue;
         const box = painted.getBoundingClientRect(), spoken = letters(rectangle);
-        const scrolls = [...ancestors(element)].some((at) => at !== painted && SCROLLS.includes(styleOf(at).overflowX));
-        const over = Math.max(spoken.right - box.right, box.left - spoken.left, spoken.bottom - box.bottom, box.top - spoken.top);
-        if (over > 1 && !scrolls && styleOf(element).position !== "absolute") say(`runs ${over.toFixed(0)} px out of its box ${naming(painted)}`);
+        const held = [...ancestors(element)].filter((at) => at !== painted).map(styleOf);
+        const beside = held.some(({overflowX}) => SCROLLS.includes(overflowX)) ? 0 : Math.max(spoken.right - box.right, box.left - spoken.left);
+        const below = held.some(({overflowY}) => SCROLLS.includes(overflowY)) ? 0 : Math.max(spoken.bottom - box.bottom, box.top - spoken.top);
+        const over = Math.max(beside, below);
+        if (over > 1 && styleOf(element).position !== "absolute") say(`runs ${over.toFixed(0)} px out of its box ${naming(painted)}`);
       }
     }
     for (const field of below(document.body))

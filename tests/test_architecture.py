@@ -99,8 +99,8 @@ def test_every_entry_of_a_registry_resolves_to_a_class_of_its_package(module, na
 
 
 def test_every_view_is_registered_under_the_name_of_its_file():
-    from panel.custom import JSComponent
-from panel.viewable import Viewer  # noqa: PLC0415 (Panel takes seconds to import)
+    from panel.custom import JSComponent  # noqa: PLC0415
+    from panel.viewable import Viewer  # noqa: PLC0415 (Panel takes seconds to import)
 
     views = registry("app.views", "VIEWS")
     assert set(views) == {path.stem for path in (PACKAGE / "app" / "views").glob("*.py")} - {"__init__"}

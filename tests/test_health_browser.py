@@ -8,7 +8,7 @@ import math
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -54,8 +54,8 @@ class Fed(SpokenControl):
         return SourceStatus(self.state, {"events": self.totals["events"], "reconnects": self.reconnects}, lag=1.1)
 
 
-def story(end: float, seconds: int) -> tuple[Vitals, Fed]:
-    """So many seconds of a feed that was cut off once, stalled once, and ends in a burst."""
+def story(end: float, seconds: int, counts: Sequence[int] = ()) -> tuple[Vitals, Fed]:
+    """So many seconds of a feed that was cut off once, stalled once, and ends in a burst; or in these counts."""
     draw, lags = random.Random(4), np.random.default_rng(2)
     spent = [0.0]
     control = Fed()
@@ -79,6 +79,9 @@ def story(end: float, seconds: int) -> tuple[Vitals, Fed]:
             control.measured["backfilled_seconds"] += 2.2
         elif 2_000 >= left > 1_991:
             control.state = FeedState("catching_up", "", end - 2_000)
+        if left <= min(190, len(counts)):
+            rate = counts[-left]
+            control.totals["anomalies"] += left in {147, 58}
         if left == 199:
             control.measured["gap_seconds"] += 18
             control.measured["partial_seconds"] += 6
@@ -96,21 +99,22 @@ def story(end: float, seconds: int) -> tuple[Vitals, Fed]:
         vitals.spent(0.06)
         spent[0] += 0.31
         vitals.sample(now)
-    for level, words in (
-        (logging.WARNING, "history is not written, findings wait: No space left on device"),
-        (logging.INFO, "the live feed answers; going over to it"),
-        (logging.ERROR, "the page could not take findings up to watermark 1700000000"),
+    for ago, level, words in (
+        (431, logging.WARNING, "history is not written, findings wait: No space left on device"),
+        (200, logging.INFO, "the live feed answers; going over to it"),
+        (12, logging.ERROR, "the page could not take findings up to watermark 1700000000"),
     ):
-        log(vitals, words, level)
+        log(vitals, words, level, end - ago)
     return vitals, control
 
 
-def log(vitals: Vitals, words: str, level: int = logging.WARNING) -> None:
+def log(vitals: Vitals, words: str, level: int = logging.WARNING, moment: float | None = None) -> None:
     fields = {
         "name": "tracewave_panel.runtime",
         "levelno": level,
         "levelname": logging.getLevelName(level),
         "msg": words,
+        "created": time.time() if moment is None else moment,
     }
     vitals.log.handle(logging.makeLogRecord(fields))
 

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import msgspec
 import pytest
 from console_stand_in import SpokenControl, analysis, anomaly, console, event, findings, served
+from page_checks import check_layout
 from visiting import HOSTILE, WAIT, visit
 
 from tracewave_panel.model import Contribution, Sample
@@ -82,6 +83,26 @@ def test_hostile_text_of_the_feed_is_words_on_the_live_page(browser):
         page.get_by_role("button", name="15 min").click()
         page.wait_for_timeout(1000)
         is_unharmed(seen, port)
+
+
+def test_hostile_text_pushes_nothing_out_of_its_place(browser):
+    begin = float(int(time.time()))
+    control = HostileControl(state=FeedState(HOSTILE[1], HOSTILE[0]))
+    brushed = f"/?brush={begin - 60:.0f}..{begin:.0f}"
+    with (
+        served(console(hostile_store(begin), control)) as port,
+        visit(browser, port, brushed, reduced_motion="reduce") as seen,
+    ):
+        page = seen.page
+        expect(page.locator(".changed tbody tr").first).to_be_attached(timeout=WAIT)
+        for button in page.locator("article").get_by_role("button", name="Raw edits").all():
+            button.click()
+        found = []
+        for width in (1440, 1024, 420):
+            page.set_viewport_size({"width": width, "height": 1000})
+            page.wait_for_timeout(500)
+            found += [f"{width}: {fault}" for fault in check_layout(page) if "ellipsis" not in fault]
+        assert not found, "\n".join(found)
 
 
 def test_hostile_lines_of_the_log_are_words_on_the_health_page(browser):

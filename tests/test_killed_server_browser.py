@@ -12,7 +12,7 @@ from visiting import is_ready, watched
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-ENDED = ("net::ERR_CONNECTION_REFUSED", "WebSocket", "Lost websocket", "Failed to load", "not connected")
+ENDED = ("net::ERR_CONNECTION_REFUSED", "WebSocket", "Lost websocket", "Failed to load")
 """What a browser says of a server that is gone; anything else is a complaint."""
 STYLED = """() => getComputedStyle(document.documentElement).getPropertyValue("--ground") !== ""
     && getComputedStyle(document.body).backgroundColor !== "rgba(0, 0, 0, 0)"
@@ -62,17 +62,8 @@ def came_back(page, began: float) -> float:
     return time.monotonic() - began
 
 
-def is_hidden(page) -> bool:
-    """Minimise the window of the page, as far as this browser can."""
-    browser = page.context.new_cdp_session(page)
-    window = browser.send("Browser.getWindowForTarget")["windowId"]
-    browser.send("Browser.setWindowBounds", {"windowId": window, "bounds": {"windowState": "minimized"}})
-    page.wait_for_timeout(300)
-    return page.evaluate("document.visibilityState") == "hidden"
-
-
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("manner", ["watched", "paused", "hidden"])
+@pytest.mark.parametrize("manner", ["watched", "paused"])
 def test_page_of_a_killed_server_says_so_within_ten_seconds_and_comes_back_within_twenty(browser, tmp_path, manner):
     port = free_port()
     with simulated(port, tmp_path) as program:
@@ -81,9 +72,8 @@ def test_page_of_a_killed_server_says_so_within_ten_seconds_and_comes_back_withi
         if manner == "paused":
             page.keyboard.press("Space")
             page.wait_for_timeout(500)
-        hidden = manner == "hidden" and is_hidden(page)
         said, seconds = killed(program, page)
-    print(f"\n{manner}{' (window minimised)' if hidden else ''}: {said} {seconds:.1f} s after kill -9")
+    print(f"\n{manner}: {said} {seconds:.1f} s after kill -9")
     assert seconds < 10
     assert not page.locator("#banner").is_hidden()
     started = time.monotonic()
@@ -119,7 +109,7 @@ def test_page_that_stays_open_for_five_minutes_stays_quiet_and_does_not_grow(bro
         moving(page)
         assert program.process.poll() is None
         assert seen.outside(port) == []
-        assert seen.errors == []
+        assert seen.errors == seen.warnings == []
         first, last = sizes[5], sizes[-1]  # the page has its shape after half of the time
         assert last[0] < first[0] + 6, "the heap grows"
         assert last[1] < 1.5 * first[1] + 500, "the document grows"

@@ -62,7 +62,7 @@ def test_page_is_sound_at_every_width(browser, port, name, theme):
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "live"])
 def test_other_pages_build_no_plots_and_ask_for_no_script_of_the_live_page(browser, port, name):
     with visit(browser, port, address(name)) as seen:
-        seen.page.wait_for_function("window.tracewave.server !== undefined", timeout=WAIT)
+        seen.page.wait_for_function("window.tracewave.server && window.Bokeh?.documents?.length > 0", timeout=WAIT)
         assert seen.page.evaluate(PLOTS) == 0
         assert not any("/timeline.js" in asked for asked in seen.requests)
         assert seen.page.locator("canvas").count() == 0

@@ -1,7 +1,7 @@
 """Pages that watch, without a browser: they speak its protocol and look at nothing.
 
-A viewer asks for the page, takes the token, opens the websocket, pulls the document, tells the page's Navigator
-``ready`` and ``seen`` as the page's script would, and then reads. As a program, ``python tests/viewers.py ADDRESS``,
+A viewer asks for the page, takes the token, opens the websocket, pulls the document, says that it is ``ready`` and how
+far it has ``seen`` as the page's scripts would, and reads. As a program, ``python tests/viewers.py ADDRESS``,
 it opens and closes them as the lines of stdin say.
 """
 
@@ -12,21 +12,22 @@ import collections
 import json
 import re
 import sys
-import time
 
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 from tornado.websocket import websocket_connect
 
 AT_ONCE, PATIENCE = 10, 300.0
+SEEN_EVERY = 10.0  # seconds, as frames.js has it
+NUMBER = re.compile(r'\\"number\\":(\d+)')
 
 
-def navigator_of(content: str) -> str | None:
-    """Id of the model that has `ready` and `seen`; None where a page has no such model."""
+def model_with(content: str, *properties: str) -> str | None:
+    """Id of the model that has these properties; None where a page has no such model."""
     document = json.loads(content)["doc"]
     holders = {
         each["name"]
         for each in document.get("defs", ())
-        if {"ready", "seen"} <= {named["name"] for named in each.get("properties", ())}
+        if set(properties) <= {named["name"] for named in each.get("properties", ())}
     }
     waiting = [document["roots"]]
     while waiting:
@@ -44,7 +45,7 @@ class Viewer:
     """One page that watches: reads what comes and looks at none of it."""
 
     def __init__(self) -> None:
-        self.messages = self.read = self.page = self.document = 0
+        self.messages = self.read = self.page = self.document = self.seen = 0
         self._number = 0
 
     async def open(self, address: str, path: str) -> bool:
@@ -66,11 +67,11 @@ class Viewer:
         await self._tell("PULL-DOC-REQ", {})
         content = await self._message("PULL-DOC-REPLY")
         self.document, self.roots = len(content), len(json.loads(content)["doc"]["roots"])
-        navigator = navigator_of(content)
         self._tasks = [asyncio.ensure_future(self._watch())]
-        if navigator:
+        navigator, frames = model_with(content, "ready", "brush"), model_with(content, "text", "seen")
+        if navigator and frames:
             await self._set(navigator, "ready", True)
-            self._tasks.append(asyncio.ensure_future(self._see(navigator)))
+            self._tasks.append(asyncio.ensure_future(self._see(frames)))
 
     async def close(self) -> None:
         """Be gone, as a browser whose tab is closed."""
@@ -102,11 +103,13 @@ class Viewer:
         while (frame := await self._socket.read_message()) is not None:
             self.messages += 1
             self.read += len(frame)
+            if number := NUMBER.search(frame[:200]):
+                self.seen = int(number[1])
 
     async def _see(self, model: str) -> None:
         while True:
-            await asyncio.sleep(2)
-            await self._set(model, "seen", time.time() * 1000)
+            await asyncio.sleep(SEEN_EVERY)
+            await self._set(model, "seen", self.seen)
 
 
 async def obey(address: str) -> None:

@@ -204,6 +204,11 @@ class Control(Protocol):
         """Number of the present run. When another one begins, the store begins anew: readers start over."""
         ...
 
+    @property
+    def detectors(self) -> tuple[str, ...]:
+        """Names of the detectors that judge, in the order of their scores."""
+        ...
+
     def source_status(self) -> SourceStatus:
         """What the source says about itself."""
         ...

@@ -68,6 +68,7 @@ class Runtime:
         self.run = 0
         self.failure: str | None = None
         self._settings = settings
+        self._detectors = tuple(settings.lanes().detectors)
         self._planner = planner
         self._data = data
         self._measures = Measures(self.feed)
@@ -294,6 +295,11 @@ class Runtime:
     def origin(self) -> Origin:
         """Where the events on the page come from at this moment."""
         return self._plan.source.origin if self._plan else Origin.LIVE
+
+    @property
+    def detectors(self) -> tuple[str, ...]:
+        """Names of the detectors that judge, in the order of their scores."""
+        return self._detectors
 
     def source_status(self) -> SourceStatus:
         """What the source says, with why it was chosen and whether history is kept."""

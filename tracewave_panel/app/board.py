@@ -1,8 +1,8 @@
 """What all sessions of a process share: the store is read once, however many pages look at it.
 
-Invariants: `number` grows with every look that brought something; a row, a telling or an event
-carries the number of its look, so a session that remembers one number can ask for what is newer.
-A slow session asks less often and gets more at a time; nothing waits for it.
+Invariants: `number` grows with every look that brought something to tell; a row, a telling or an
+event carries the number of its look, so a session that remembers one number can ask for what is
+newer. A slow session asks less often and gets more at a time; nothing waits for it.
 """
 
 from __future__ import annotations
@@ -11,21 +11,28 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from threading import Lock
+from typing import Protocol
 
 import msgspec
 
 from tracewave_panel.model import Analysis, Anomaly, Event, Label, Window
 
+from .event_rows import event_row
+from .frames import Frame, columns_of
 from .header import Header, header, totals
 from .last_hour import LastHour, Usual
 from .live_table import MILLISECONDS, SPAN, Row, row_of
 from .state import Console, News, Reader
 from .vitals import Vitals
+from .wording import one_line
 
-__all__ = ["Board", "Since"]
+__all__ = ["Board", "Since", "Sleeper"]
 
 LOOK_EVERY = 0.2
 """Seconds in which the store is read at most once."""
+NOTE_EVERY = 1.0
+"""Seconds in which pages are told at most once that only the words after the status word changed."""
+SAMPLE_EVERY = 1.0
 EPISODES = 60
 EVENTS = 12
 
@@ -37,22 +44,28 @@ class Since(msgspec.Struct, frozen=True):
     ----------
     number
         To ask with the next time.
-    rows, detectors
-        Windows as rows of the live table, and the detectors that their columns are numbered by.
     last
         The last window told, if there is a newer one.
     anomalies
         Last tellings of the episodes that were told since.
-    events
-        The newest raw events, if there are newer ones.
     """
 
     number: int
-    rows: tuple[Row, ...]
-    detectors: tuple[str, ...]
     last: Analysis | None
     anomalies: tuple[Anomaly, ...]
-    events: tuple[Event, ...]
+
+
+class Sleeper(Protocol):
+    """A session that wants to know when there is something new."""
+
+    @property
+    def restless(self) -> bool:
+        """Whether it is to be woken each second all the same."""
+        ...
+
+    def wake(self) -> None:
+        """Have it look soon; called from the server's loop."""
+        ...
 
 
 class Board:
@@ -69,6 +82,8 @@ class Board:
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self.console = console
         self.vitals = Vitals(console.control)
+        self.sleepers: set[Sleeper] = set()
+        self._sampled = float("-inf")
         self._clock = clock
         self._lock = Lock()
         self._begin()
@@ -77,7 +92,7 @@ class Board:
         self.run = self.console.control.run
         self.number = 0
         self.missed = 0
-        self.detectors: tuple[str, ...] = ()
+        self.detectors = self.console.control.detectors
         self.header: Header = header(self.console, ())
         self.totals: tuple[tuple[str, str], ...] = ()
         self.labels: dict[str, Label] = {}
@@ -86,26 +101,27 @@ class Board:
         self._rows: deque[tuple[int, Analysis, Row]] = deque()
         self._tellings: dict[str, tuple[int, Anomaly]] = {}
         self._open: dict[str, Anomaly] = {}
-        self._events: tuple[int, tuple[Event, ...]] = (0, ())
-        self._looked = float("-inf")
+        self._events: deque[Event] = deque(maxlen=EVENTS)
+        self._frames: dict[tuple[int, bool, bool], str] = {}
+        self._looked = self._bumped = float("-inf")
 
     @property
     def usual(self) -> Usual:
         """What the last hour usually brought."""
         return self._hour.usual()
 
-    @property
-    def now(self) -> tuple[float, float] | None:
-        """End in milliseconds and metric of the last window; None before the first."""
-        if not self._rows:
-            return None
-        last = self._rows[-1][1]
-        return last.window.end * MILLISECONDS, last.observed
-
     def tick(self) -> None:
-        """Once a second, with or without sessions: sample the vital signs."""
+        """Look, wake the sessions if there is something new, and sample the vital signs once a second."""
+        number, run = self.number, self.run
         self.look()
-        self.vitals.sample(time.time())
+        new = (number, run) != (self.number, self.run)
+        sampling = self._looked - self._sampled >= SAMPLE_EVERY
+        if sampling:
+            self._sampled = self._looked
+            self.vitals.sample(time.time())
+        for sleeper in tuple(self.sleepers):
+            if new or (sampling and sleeper.restless):
+                sleeper.wake()
 
     def look(self) -> None:
         """Read what is new in the store, unless that was just done.
@@ -122,22 +138,34 @@ class Board:
             if self.run != self.console.control.run:
                 self._begin()
             self._looked = now
-            self._take(self._reader.read())
-            self.labels = dict(self.console.control.labels())
-            self.header = header(self.console, self._open.values())
-            self.totals = totals(self.console, self.missed)
+            news = self._reader.read()
+            labels = dict(self.console.control.labels())
+            if news.analyses or news.anomalies or labels != self.labels:
+                self._bump(now)
+            self._take(news)
+            self.labels = labels
+            self._head(now)
+
+    def _bump(self, now: float) -> None:
+        self.number += 1
+        self._bumped = now
+        self._frames.clear()
 
     def _take(self, news: News) -> None:
         self.missed += news.missed
-        if not (news.analyses or news.anomalies or news.events):
-            return
-        self.number += 1
         self._take_windows(news.analyses)
         self._take_anomalies(news.anomalies)
         if news.events:
-            newest = (*self._events[1], *news.events[-EVENTS:])[-EVENTS:]
-            self._events = (self.number, newest)
+            self._events.extend(news.events[-EVENTS:])
             self.vitals.take_lags([event.arrived_at - event.occurred_at for event in news.events])
+
+    def _head(self, now: float) -> None:
+        """Ask how things stand; a status word is told at once, the words after it once a second."""
+        said = header(self.console, self._open.values())
+        if said != self.header and (said.word != self.header.word or now - self._bumped >= NOTE_EVERY):
+            self._bump(now)
+        self.header = said
+        self.totals = totals(self.console, self.missed)
 
     def _take_windows(self, analyses: Iterable[Analysis]) -> None:
         for analysis in analyses:
@@ -157,31 +185,76 @@ class Board:
             else:
                 self._open.pop(anomaly.id, None)
         if len(self._tellings) > EPISODES:
-            newest = sorted(self._tellings.values(), key=lambda telling: telling[1].opened)[-EPISODES:]
-            self._tellings = {anomaly.id: (number, anomaly) for number, anomaly in newest}
+            # one that is open stays, however many came after it
+            newest = sorted(self._tellings.values(), key=lambda told: (told[1].closed is None, told[1].opened))
+            self._tellings = {anomaly.id: (number, anomaly) for number, anomaly in newest[-EPISODES:]}
 
     def since(self, number: int) -> Since:
         """Everything newer than `number`; everything held, from 0."""
         with self._lock:
-            rows: list[Row] = []
-            for at, _, row in reversed(self._rows):
-                if at <= number:
-                    break
-                rows.append(row)
-            told, events = self._events
+            newer = bool(self._rows) and self._rows[-1][0] > number
             return Since(
                 number=self.number,
-                rows=tuple(reversed(rows)),
-                detectors=self.detectors,
-                last=self._rows[-1][1] if rows else None,
+                last=self._rows[-1][1] if newer else None,
                 anomalies=tuple(anomaly for at, anomaly in self._tellings.values() if at > number),
-                events=events if told > number else (),
             )
 
-    def waiting(self, number: int) -> int:
-        """How many windows are newer than `number`."""
+    def rows(self, number: int = 0) -> list[Row]:
+        """Rows of the windows told after `number`, in that order."""
         with self._lock:
-            return sum(at > number for at, _, _ in self._rows)
+            return self._newer(number)
+
+    def _newer(self, number: int) -> list[Row]:
+        rows: list[Row] = []
+        for at, _, row in reversed(self._rows):
+            if at <= number:
+                break
+            rows.append(row)
+        return rows[::-1]
+
+    def frame(self, number: int, *, plots: bool = True, paused: bool = False) -> str:
+        """What a page that knows everything up to `number` is to be told now.
+
+        Parameters
+        ----------
+        plots
+            Whether the page has the plots, which need the windows.
+        paused
+            Whether they are held back, and only counted.
+        """
+        with self._lock:
+            asked = (number, plots, paused)
+            if asked not in self._frames:
+                self._frames[asked] = self._frame(number, plots=plots, paused=paused).text
+            return self._frames[asked]
+
+    def _frame(self, number: int, *, plots: bool, paused: bool) -> Frame:
+        frame = Frame(self.number, header=self.header, totals=self.totals)
+        if not plots:
+            last = self._rows[-1][1] if self._rows else None
+            return msgspec.structs.replace(frame, now=(last.window.end * MILLISECONDS, last.observed) if last else None)
+        newer = self._newer(number)
+        if paused:
+            return msgspec.structs.replace(frame, waiting=len(newer), detectors=self.detectors)
+        columns, held = columns_of(newer)
+        return msgspec.structs.replace(
+            frame,
+            rows=columns,
+            held=held,
+            detectors=self.detectors,
+            reasons=self._reasons(),
+            events=self.event_rows,
+            waiting=0,
+        )
+
+    @property
+    def event_rows(self) -> list[tuple[str, ...]]:
+        """The newest raw events in words, newest first."""
+        return [event_row(self.console.feed, event) for event in reversed(self._events)]
+
+    def _reasons(self) -> dict[str, str]:
+        scores = self._rows[-1][1].scores if self._rows else ()
+        return {score.detector: "" if score.warm else one_line(score.reason) or "not ready" for score in scores}
 
     def windows(self) -> tuple[Window, ...]:
         """Windows of the last quarter of an hour in their last telling, by time."""

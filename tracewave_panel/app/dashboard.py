@@ -1,4 +1,4 @@
-"""The console of one session: looks at the board about twice a second and tells its views what is new."""
+"""The console of one session: woken by the board, it tells its page what is new."""
 
 # mypy: allow-untyped-calls
 # Panel and param type no constructor.
@@ -7,108 +7,68 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
 from typing import Any
 
 import panel as pn
 
+from tracewave_panel.codec import to_json
 from tracewave_panel.core.brushed import rank_range
-from tracewave_panel.model import Analysis
 
-from .board import Board, Since
-from .live_table import MILLISECONDS, EpisodeTable, LiveTable
+from .board import Board
+from .frames import Frame, Frames
+from .live_table import MILLISECONDS
 from .pages import PAGES
+from .sheet import sheet_text
 from .theme import ConsoleTemplate
-from .timeline import Timeline
-from .views.agreement import Agreement
 from .views.cards import Cards
 from .views.changed import Changed
-from .views.counters import Counters
+from .views.counters import CounterLine
 from .views.events import Events
 from .views.health import Health
-from .views.lanes import Lanes
 from .views.navigator import Navigator
-from .views.pulse import Pulse
-from .views.status import Status
+from .views.status import StatusLine
 from .views.tiles import Tiles
 
-__all__ = ["PERIOD", "SESSION_TOKEN_EXPIRATION", "Dashboard", "LivePage", "build_page"]
+__all__ = ["SESSION_TOKEN_EXPIRATION", "Dashboard", "LivePage", "build_page"]
 
-PERIOD = 500
-"""Milliseconds between two looks at the board."""
 SESSION_TOKEN_EXPIRATION = 86_400
 """Seconds in which a page may connect again; at Bokeh's 300 a page left open could not."""
-MOST_UNSEEN = 10
+MOST_UNSEEN = 30
 """Frames that a page may have been sent and not yet drawn; then it gets fewer and larger ones."""
 LIVE, HEALTH = "live", "health"
 
 
 class LivePage:
-    """The Live page of a session: its tables and its views.
+    """What of the Live page belongs to a session.
+
+    Windows and raw events reach the page by frames, the sheet comes with its text; what is told here changes seldom.
 
     Parameters
     ----------
     board
         What there is to show.
-    now
-        Right edge of an empty page's time axis, seconds since the epoch.
     """
 
-    def __init__(self, board: Board, now: float) -> None:
+    def __init__(self, board: Board) -> None:
         self._board = board
         feed = board.console.feed
-        self.table = LiveTable(feed)
-        self.episodes = EpisodeTable()
-        first = board.since(0)
-        self._draw(first)
-        timeline = Timeline(self.table, self.episodes, now)
         self.tiles = Tiles(feed)
-        self.pulse = Pulse(feed, timeline)
-        self.lanes = Lanes(timeline)
-        self.agreement = Agreement(timeline)
         self.cards = Cards(feed, board.console.control)
-        self.events = Events(feed)
+        self.events = Events(feed, board.event_rows)
         self.changed = Changed(feed)
-        self._told_to_lanes: Analysis | None = first.last
-        self._tell(first)
+        self.refresh(0)
 
     @property
     def views(self) -> dict[str, Any]:
         """By their places in the template."""
-        names = ("tiles", "pulse", "lanes", "agreement", "cards", "events", "changed")
-        return {name: getattr(self, name) for name in names}
+        return {"tiles": self.tiles, "cards": self.cards, "events": self.events, "changed": self.changed}
 
-    @property
-    def waiting(self) -> int:
-        """Windows that the board has and this page does not show."""
-        return self._board.waiting(self._number)
-
-    def refresh(self, *, paused: bool = False) -> float | None:
-        """Show what is newer; return the end of the last new window, or None. Paused, only labels change."""
-        board = self._board
-        if paused:
-            self.cards.tell((), None, board.labels)
-            return None
-        news = board.since(self._number)
-        self._draw(news)
-        self._tell(news)
-        return news.last.window.end if news.last else None
-
-    def _draw(self, news: Since) -> None:
-        self._number = news.number
-        self.table.take_rows(news.rows, news.detectors)
-        self.episodes.take(news.anomalies)
-
-    def _tell(self, news: Since) -> None:
-        # A tick after their columns: a lane that reaches the page before them has nothing to draw.
-        if self._told_to_lanes is not None:
-            self.lanes.tell(self._told_to_lanes)
-        self._told_to_lanes = news.last
+    def refresh(self, number: int) -> None:
+        """Show what is newer than `number`, but for what frames bring."""
+        news = self._board.since(number)
         if news.last is not None:
-            self.agreement.tell(len(news.detectors))
             self.tiles.tell(self._board.usual)
         self.cards.tell(news.anomalies, news.last, self._board.labels)
-        self.events.tell(news.events)
 
     def brush(self, brushed: list[float]) -> None:
         """Rank what changed in a range of milliseconds, and show its raw events; an empty list clears both."""
@@ -135,28 +95,26 @@ class Dashboard:
         Health page when it is first looked at.
     routing
         ``path`` where each page has an address of its own, ``query`` where the query names it.
-    clock
-        Seconds since the epoch; only the empty page's time axis is taken from it.
     """
 
-    def __init__(
-        self, board: Board, page: str = LIVE, *, routing: str = "path", clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, board: Board, page: str = LIVE, *, routing: str = "path") -> None:
         board.look()
         self._board = board
         self._run = board.run
-        self._unseen: deque[float] = deque()
-        self._ended = 0.0
+        self._number, self._built = 0, board.number
+        self._unseen: deque[int] = deque()
+        self._awake = False
         self._health: Health | None = None
         self._health_place = pn.Column(sizing_mode="stretch_width", margin=0)
+        self.frames = Frames(name="frames")
         self.navigator = Navigator(page=page)
-        self.status = Status(board.console.feed, board.header)
-        self.counters = Counters()
-        self.live = LivePage(board, clock()) if page == LIVE else None
+        self.status = StatusLine(unit=board.console.feed.metrics[0].unit, header=to_json(board.header).decode())
+        self.counters = CounterLine(totals=to_json(board.totals).decode())
+        self.live = LivePage(board) if page == LIVE else None
         self._turn_to(page)
-        self.counters.tell(board.totals)
         self.navigator.param.watch(lambda change: self._turn_to(change.new), "page")
         self.navigator.param.watch(lambda change: self._brush(change.new), "brush")
+        self.navigator.param.watch(lambda _: self.refresh(), ["paused", "ready"])
         frame = {"status": self.status, "counters": self.counters, "navigator": self.navigator}
         self.template = ConsoleTemplate(
             {
@@ -164,23 +122,38 @@ class Dashboard:
                 "pages": [each._asdict() | {"href": _address(each.name, routing)} for each in PAGES],
                 "routing": routing,
                 "feed": board.console.feed.title,
+                "sheet": sheet_text(board.console.feed, board.detectors) if self.live else "",
             },
             frame | {"health": self._health_place} | (self.live.views if self.live else {}),
+            beside=self.frames,
         )
 
+    @property
+    def restless(self) -> bool:
+        """Whether the page shows what is sampled each second."""
+        return self.navigator.page == HEALTH
+
+    def wake(self) -> None:
+        """Refresh soon: one callback a session waits at most, however much there is to tell."""
+        document = self.frames.document
+        if document is not None and not self._awake:
+            self._awake = True
+            document.add_next_tick_callback(self.refresh)
+
     def refresh(self) -> None:
-        """Show what is new: at most one stream, and only the words that changed.
+        """Show what is new.
 
         Nothing is sent before the page says that it is ready, since what is told while its document
         is on its way is lost; and nothing more while it has many frames that it did not draw yet.
         """
+        self._awake = False
         if not self.navigator.ready:
             return
         begun = time.thread_time()
         board = self._board
         board.look()
         if self._run not in {0, board.run}:
-            self.status.start_over()
+            self.frames.text = Frame(board.number, reload=True).text
             return
         self._run = board.run
         if self._keeps_up():
@@ -188,20 +161,20 @@ class Dashboard:
         board.vitals.spent(time.thread_time() - begun)
 
     def _keeps_up(self) -> bool:
-        while self._unseen and self._unseen[0] <= self.navigator.seen:
+        while self._unseen and self._unseen[0] <= self.frames.seen:
             self._unseen.popleft()
         return len(self._unseen) < MOST_UNSEEN
 
     def _tell(self) -> None:
-        board, paused = self._board, self.navigator.paused
-        if self.live:
-            ended = self.live.refresh(paused=paused)
-            if ended is not None:
-                self._unseen.append(ended * MILLISECONDS)
-            self.navigator.waiting = self.live.waiting if paused else 0
-        now = None if self.live else board.now
-        self.status.tell(board.header, now)
-        self.counters.tell(board.totals)
+        board, live, paused = self._board, self.live, self.navigator.paused
+        self.frames.text = board.frame(self._number, plots=live is not None, paused=paused)
+        self._unseen.append(board.number)
+        if live and paused:
+            live.cards.tell((), None, board.labels)
+        elif live:
+            live.refresh(max(self._number, self._built))
+        if not paused:
+            self._number = board.number
         if self._health and self.navigator.page == HEALTH:
             self._health.tell(board.vitals)
 
@@ -226,5 +199,6 @@ def build_page(board: Board, page: str = LIVE, *, routing: str = "path") -> pn.T
     """Build the console for the current session and keep it moving until the session ends."""
     dashboard = Dashboard(board, page, routing=routing)
     if pn.state.curdoc is not None:
-        pn.state.add_periodic_callback(dashboard.refresh, period=PERIOD)
+        board.sleepers.add(dashboard)
+        pn.state.curdoc.on_session_destroyed(lambda _: board.sleepers.discard(dashboard))
     return dashboard.template

@@ -25,6 +25,8 @@ from .state import Console
 
 __all__ = ["LINGER", "sampling", "start"]
 
+TICK = 250
+"""Milliseconds between two looks for something new."""
 LINGER = 15.0
 """Seconds for which a session waits for its browser, at first and after it is gone."""
 LOOKS = 3
@@ -119,7 +121,7 @@ def sampling(board: Board, door: Door, ended: Callable[[], bool] = lambda: False
         board.tick()
 
     board.vitals.log.install()
-    ticking = PeriodicCallback(tick, 1000)
+    ticking = PeriodicCallback(tick, TICK)
     return ticking
 
 

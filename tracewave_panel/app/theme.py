@@ -179,6 +179,8 @@ class ConsoleTemplate(pn.Template):
         What the page's template is told, such as the name of the page to open.
     items
         Views by the name of their place in the template.
+    beside
+        A model that belongs to the document and is nowhere drawn.
     """
 
     _resources: ClassVar[Any] = {
@@ -193,8 +195,9 @@ class ConsoleTemplate(pn.Template):
         },
     }
 
-    def __init__(self, variables: Mapping[str, Any], items: Mapping[str, Any]) -> None:
+    def __init__(self, variables: Mapping[str, Any], items: Mapping[str, Any], *, beside: Model) -> None:
         super().__init__(_page(), items=dict(items))
+        self._beside = beside
         for name, value in variables.items():
             self.add_variable(name, value)
         self.add_variable(
@@ -210,4 +213,7 @@ class ConsoleTemplate(pn.Template):
         document = init_doc(doc or pn.state.curdoc)
         with document.models.freeze():
             super()._init_doc(document, *args, **options)
+            document.roots[0].tags = [*document.roots[0].tags, self._beside]
+        # The page itself knows when the server is gone, and loads anew when it is back (watchdog.js).
+        document.config.update(reconnect_session=False, notify_connection_status=False)
         return document

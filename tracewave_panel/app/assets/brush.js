@@ -30,7 +30,8 @@
 
   const place = () => {
     const across = glass.clientWidth;
-    if (!range || !across) { box.hidden = edges.hidden = true; return; }
+    // Until the pulse is there its place among the rows is not known; a view follows when it is.
+    if (!range || !across || !tw.plots?.pulse?.clientHeight) { box.hidden = edges.hidden = true; return; }
     const from = timeline.across(range.from), until = timeline.across(range.until);
     const [left, right] = [Math.max(0, from) * across, Math.min(1, until) * across];
     box.hidden = edges.hidden = right - left < 1;

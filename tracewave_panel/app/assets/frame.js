@@ -115,8 +115,6 @@
         tw.go(link.dataset.go);
       });
     for (const button of document.querySelectorAll("[data-keys]")) button.addEventListener("click", () => keys().showModal());
-    // A page without plots is ready with its document; the Live page says so itself when it has drawn.
-    if (tw.page !== "live") root.dataset.ready = "true";
     show(tw.page);
   }, {once: true});
 })();

@@ -193,6 +193,17 @@
     down: (figure) => (heights.end - figure) / (heights.end - heights.start),
   });
 
+  // The address may name a stretch; it is known whether that is held when the first windows are there.
+  let restored = false;
+  const restore = () => {
+    restored = true;
+    const minutes = Number(tw.url.get("range"));
+    if ([2, 15].includes(minutes)) span = minutes * MINUTE;
+    look();
+    const [from, until] = ["from", "to"].map((name) => Number(tw.url.get(name)) * SECOND);
+    if (until > from && from > 0 && until > first() && from < end()) show(from, until);
+    tw.announce("restored", null);
+  };
   const onRows = () => {
     if (last() < 0) return;
     document.getElementById("waiting").hidden = true;
@@ -201,17 +212,9 @@
     if (tw.row?.start !== row.start) tw.rowAt = performance.now();
     tw.row = row;
     tw.announce("rows", null);
-    if (rows.clientWidth) look();
-    else announceRow();
-  };
-
-  const restore = () => {
-    const minutes = Number(tw.url.get("range"));
-    if ([2, 15].includes(minutes)) span = minutes * MINUTE;
-    onRows();
-    const [from, until] = ["from", "to"].map((name) => Number(tw.url.get(name)) * SECOND);
-    if (last() >= 0 && until > from && from > 0 && until > first() && from < end()) show(from, until);
-    tw.announce("restored", null);
+    if (!rows.clientWidth) announceRow();
+    else if (restored) look();
+    else restore();
   };
 
   const attach = (doc) => {
@@ -220,14 +223,12 @@
     const paint = () => tw.repaint(doc);
     table.streaming.connect(onRows);
     table.patching.connect(onRows);
-    // New columns mean new lanes: they arrive in the dark theme.
-    table.properties.data.change.connect(() => { onRows(); setTimeout(paint, 300); });
+    table.properties.data.change.connect(onRows);
     tw.announce("attached", doc);
     window.addEventListener("tracewave:theme", paint);
     if (document.documentElement.dataset.theme === "light") paint();
-    restore();
+    onRows();
     new ResizeObserver(() => requestAnimationFrame(look)).observe(rows);
-    document.documentElement.dataset.ready = "true";
     // Canvas text was measured before the fonts came.
     document.fonts.load('10px "JetBrains Mono Variable"').then(paint);
   };

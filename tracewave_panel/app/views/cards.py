@@ -75,8 +75,11 @@ class Cards(Viewer):
         labels = self._labels if labels is None else labels
         if anomalies:
             self._told.update({anomaly.id: anomaly for anomaly in anomalies})
-            newest = sorted(self._told.values(), key=lambda anomaly: anomaly.opened, reverse=True)[:LIMIT]
-            self._told = {anomaly.id: anomaly for anomaly in newest}
+            # An open one keeps its place, however many came and went after it.
+            kept = sorted(self._told.values(), key=lambda told: (told.closed is None, told.opened), reverse=True)[
+                :LIMIT
+            ]
+            self._told = {told.id: told for told in sorted(kept, key=lambda told: told.opened, reverse=True)}
         if anomalies or any(labels.get(held) != self._labels.get(held) for held in self._told):
             texts = (card_text(anomaly, labels, self._unit) for anomaly in self._told.values())
             self._list.cards = f"[{','.join(texts)}]"

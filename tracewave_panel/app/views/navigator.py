@@ -1,4 +1,4 @@
-"""What the page tells the server: where it is, whether it is paused, what is brushed, how far it has drawn."""
+"""What the page tells the server: where it is, whether it is paused, what is brushed."""
 
 # mypy: allow-untyped-calls
 # Panel and param type no constructor.
@@ -20,12 +20,10 @@ class Navigator(JSComponent):
 
     page = param.String(default="live", doc="Name of the page that is shown.")
     ready = param.Boolean(default=False, doc="Whether the page has its document: what is told before may be lost.")
-    seen = param.Number(default=0.0, doc="End of the last window that the page drew, milliseconds since the epoch.")
     paused = param.Boolean(default=False)
     brush = param.List(
         default=[], item_type=(int, float), doc="Start and end of the brushed range in milliseconds, or empty."
     )
-    waiting = param.Integer(default=0, doc="Windows that wait while the page is paused.")
 
     _esm = asset("components/navigator.js")
     _stylesheets: ClassVar[list[str]] = []

@@ -48,7 +48,9 @@ const bars = (tw, card) => {
     bar.append(fill);
     const minor = part.named ? "" : " minor", name = tw.element("bdi", `el${minor}`, part.value);
     name.title = part.value;
-    why.append(tw.element("span", "k", part.dimension), name, bar, tw.element("span", `e${minor}`, `${up ? "+" : "−"}${tw.figure(Math.abs(part.excess))}`));
+    const dimension = tw.element("span", "k el", part.dimension);
+    dimension.title = part.dimension;
+    why.append(dimension, name, bar, tw.element("span", `e${minor}`, `${up ? "+" : "−"}${tw.figure(Math.abs(part.excess))}`));
   }
   return why;
 };
@@ -56,6 +58,7 @@ const bars = (tw, card) => {
 const samples = (tw, card) => card.samples.flatMap(({dimension, value, events}) => {
   const of = tw.element("div", "of el");
   of.append(tw.element("span", "k", dimension), tw.element("bdi", "", value));
+  of.title = `${dimension} ${value}`;
   return [of, ...events.flatMap(([time, title, address]) => {
     const words = tw.anchor(title || "untitled", address), isolated = tw.element("bdi", "el");
     words.title = title;

@@ -211,6 +211,8 @@ export function render({model}) {
       return entry;
     });
     arrange();
+    tw.told.episodes = cards;
+    tw.announce("episodes", null);
     const many = cards.filter((card) => card.closed === null).length;
     count.textContent = `${many} open, ${cards.length - many} closed`;
     empty.hidden = cards.length > 0;

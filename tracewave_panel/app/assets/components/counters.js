@@ -5,14 +5,14 @@ export function render({model, el}) {
   const line = element("div", "line"), complete = element("b", "", "–"), first = element("span", "", "Windows complete to ");
   first.append(complete);
   const show = () => {
-    const totals = JSON.parse(model.totals).map(([name, value]) => {
+    const totals = (tw.told.totals ?? JSON.parse(model.totals)).map(([name, value]) => {
       const total = element("span", "", `${name} `);
       total.append(element("b", "", value));
       return total;
     });
     line.replaceChildren(first, ...totals);
   };
-  model.on("totals", show);
+  tw.listen("totals", line, show);
   tw.listen("row", line, ({last}) => { complete.textContent = tw.clock(last.end); });
   if (tw.row) complete.textContent = tw.clock(tw.row.end);
   show();

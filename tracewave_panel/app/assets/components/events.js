@@ -68,7 +68,7 @@ export function render({model, el}) {
     waiting = (pointed || focused) && !model.brushed;
     say();
     if (waiting) return;
-    const events = JSON.parse(model.events);
+    const events = model.brushed ? JSON.parse(model.brushed).events : tw.told.events ?? JSON.parse(model.events);
     none.hidden = events.length > 0;
     table.hidden = events.length === 0;
     lines.forEach((entry, place) => fill(entry, events[place]));
@@ -78,7 +78,8 @@ export function render({model, el}) {
   body.addEventListener("pointerleave", () => { pointed = false; release(); });
   body.addEventListener("focusin", () => { focused = true; });
   body.addEventListener("focusout", () => { focused = false; release(); });
-  model.on(["events", "brushed"], show);
+  model.on("brushed", show);
+  tw.listen("events", box, () => { if (!model.brushed) show(); });
   show();
   return box;
 }

@@ -12,7 +12,7 @@ const STATUS = [
 const CHARTS = [
   {id: "in", title: "Throughput", least: 5, empty: "No event has come yet.", spoken: "events a second", lines: [{name: "in", colour: "--live", width: 1.4}, {name: "windowed", colour: "--text-2", width: 1}]},
   {id: "lag", title: "Lag", unit: "s", log: true, least: 1, empty: "No event has told its lag yet.", spoken: "seconds", lines: [{name: "median", colour: "--live", width: 1.5}, {name: "95th", colour: "--d-z", width: 1.1}, {name: "99th", colour: "--text-2", width: 1.1}]},
-  {id: "window", title: "Window time", unit: "ms", bar: true, least: 2.5, empty: "No window has closed yet.", spoken: "milliseconds", lines: [{name: "median", colour: "--live", width: 1.5}, {name: "99th", colour: "--text-2", width: 1.1}]},
+  {id: "window", title: "Window time", unit: "ms", log: true, bar: true, least: 3, empty: "No window has closed yet.", spoken: "milliseconds", lines: [{name: "median", colour: "--live", width: 1.5}, {name: "99th", colour: "--text-2", width: 1.1}]},
 ];
 const LEVELS = {CRITICAL: "critical", ERROR: "critical", WARNING: "warning"};
 const HEADS = [["time"], ["what"], ["length", "r"], ["filled in", "r minor"], ["lost", "r"], ["partial", "r minor"], ["told", "minor"]];
@@ -97,7 +97,7 @@ export function render({model}) {
   };
 
   /* What happened, and the lags */
-  const happened = titled("happened", "What happened to the feed"), table = element("table"), body = element("tbody"), top = element("tr"), quiet = element("p", "none");
+  const happened = titled("happened", "What happened to the feed"), table = element("table"), body = element("tbody"), top = element("tr"), quiet = element("p", "none", "The feed was not cut off and did not stall.");
   for (const [name, className = ""] of HEADS) { const cell = element("th", className, name); cell.scope = "col"; top.append(cell); }
   const head = element("thead");
   head.append(top);
@@ -143,7 +143,6 @@ export function render({model}) {
     const now = read(model.now);
     if (!now) return;
     happened.side.textContent = now.day ? "last 24 hours" : `since the start, ${now.up} ago`;
-    quiet.textContent = `The feed was not cut off and did not stall ${now.day ? "in 24 hours" : `since the start, ${now.up} ago`}.`;
     showFigures(now);
   };
   const showPast = () => {

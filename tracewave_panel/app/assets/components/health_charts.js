@@ -160,7 +160,7 @@ const drawSpark = (box, values, bars, over, words) => {
 
 // Lags on a log axis, with the quantiles.
 const drawHistogram = (room, histogram, element) => {
-  const width = room.clientWidth, height = room.clientHeight || 170, left = 12, right = 12, top = 12, bottom = 22;
+  const width = room.clientWidth, height = room.clientHeight || 170, left = 12, right = 12, top = 52, bottom = 22;
   if (width < 80) return;
   if (!histogram) { room.replaceChildren(element("p", "none", "No event has told its lag yet.")); return; }
   const {edges, counts, quantiles} = histogram, names = ["median", "95th", "99th"];
@@ -171,7 +171,7 @@ const drawHistogram = (room, histogram, element) => {
   const svg = canvas(width, height, `Lag of the last ${histogram.events.toLocaleString("en")} events: ${names.map((name, place) => `${name} ${figureOf(quantiles[place])} s`).join(", ")}`);
   counts.forEach((count, place) => {
     if (!count) return;
-    const tall = Math.max(1, (count / most) * (floor - top - 14)), x = X(edges[place]);
+    const tall = Math.max(1, (count / most) * (floor - top)), x = X(edges[place]);
     shape(svg, "rect", {x: (x + 0.6).toFixed(1), y: (floor - tall).toFixed(1), width: Math.max(1, X(edges[place + 1]) - x - 1.2).toFixed(1), height: tall.toFixed(1), fill: edges[place] > quantiles[2] ? "var(--text-3)" : "var(--live-dim)"});
   });
   shape(svg, "line", {x1: left, x2: width - right, y1: floor + 0.5, y2: floor + 0.5, class: "grid"});
@@ -182,9 +182,9 @@ const drawHistogram = (room, histogram, element) => {
     shape(svg, "text", {x: x.toFixed(1), y: height - 6, "text-anchor": "middle"}, words);
     free = x + 34;
   }
-  // A staircase: each line begins at its own word, so none crosses another's.
+  // A staircase above the bars: each line begins at its own word, so none crosses another's.
   quantiles.forEach((value, place) => {
-    const x = Math.round(X(value)) + 0.5, flipped = x + 92 > width, y = 13 + 15 * place;
+    const x = Math.round(X(value)) + 0.5, flipped = x + 92 > width, y = 17 + 14 * place;
     shape(svg, "line", {x1: x, x2: x, y1: y - 9, y2: floor, class: "mark"});
     shape(svg, "text", {x: x + (flipped ? -5 : 5), y, "text-anchor": flipped ? "end" : "start", class: "word"}, `${names[place]} ${figureOf(value)} s`);
   });

@@ -7,7 +7,7 @@ export function render({model, el}) {
   const {element} = tw;
   const line = element("div", "line");
   const badge = document.getElementById("origin") ?? element("span");
-  let told = JSON.parse(model.header);
+  let told = tw.told.header ?? JSON.parse(model.header);
   const rate = element("b", "", "–"), open = element("b", "", "0"), rateBox = element("span", "kv"), openBox = element("span", "kv");
   rateBox.append(rate, element("span", "unit", model.unit));
   const chip = element("span", "status"), word = element("span"), note = element("i", "el");
@@ -55,15 +55,7 @@ export function render({model, el}) {
     if (tw.row === null && waiting) waiting.textContent = `${told.note || "The source has not spoken yet"}. Waiting for ${tw.length((performance.now() - begun) / 1000)}; the first window is told when its time is over.`;
   };
   const begun = performance.now();
-  model.on("header", () => { told = JSON.parse(model.header); show(); });
-  // Without plots there is no table of windows to read: the server says the little that the frame needs.
-  model.on("now", () => {
-    const [end, rate] = model.now;
-    tw.row = {start: end, end, feature_0: rate};
-    tw.rowAt = performance.now();
-    tw.announce("row", {last: tw.row, shown: tw.row, hovered: false});
-  });
-  model.on("reload", () => location.reload());
+  tw.listen("header", line, (header) => { told = header; show(); });
   tw.listen("second", line, show);
   tw.listen("row", line, ({last}) => { rate.textContent = tw.figure(last.feature_0); show(); });
   if (tw.row) rate.textContent = tw.figure(tw.row.feature_0);
