@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 ARGS ?=
+PARALLEL ?= -n 2 --dist loadfile
 CAPTURES ?= ../shared/data
 
 .DEFAULT_GOAL := help
@@ -39,7 +40,7 @@ serve: setup ## Run the dashboard at http://127.0.0.1:5006 (ARGS="--source synth
 	@$(BIN)/tracewave serve $(ARGS)
 
 test: setup-test ## Run the tests (ARGS="tests/test_windows.py")
-	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	@$(BIN)/python -m pytest -m "not slow" $(PARALLEL) $(ARGS)
 
 test-slow: setup-test ## Run the tests that take longer
 	@$(BIN)/python -m pytest -m slow $(ARGS)

@@ -32,6 +32,8 @@ PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 NOON = 1_794_666_740.0  # 14 November 2026, 14:32:20 UTC
 HOUR = 3_700  # seconds
 LONGEST = 200_000  # bytes
+STEADY = ["--disable-partial-raster", "--disable-skia-runtime-opts", "--force-color-profile=srgb"]
+"""A part of a page that is drawn again by itself has other edges than one that is drawn with the rest."""
 CHOSEN = (
     ("live-dark", "/", "dark", 1440, 1000),
     ("live-light", "/", "light", 1440, 1000),
@@ -112,7 +114,7 @@ def small(picture: bytes) -> bytes:
 
 def take(driver, port: int) -> None:
     """Take each chosen picture in a context of its own."""
-    browser = driver.chromium.launch(executable_path=browsers.find(), args=browsers.FLAGS)
+    browser = driver.chromium.launch(executable_path=browsers.find(), args=[*browsers.FLAGS, *STEADY])
     for name, path, theme, width, height in CHOSEN:
         context = browser.new_context(
             viewport={"width": width, "height": height}, color_scheme=theme, reduced_motion="reduce", timezone_id="UTC"

@@ -191,27 +191,6 @@ def test_page_of_a_dead_server_says_offline_and_comes_back_by_itself(browser):
         context.close()
 
 
-def test_panning_stops_following_and_double_click_follows_again(browser):
-    store = told_store()
-    with running(store), served(console(store)) as port, visit(browser, port) as seen:
-        page = seen.page
-        box = page.locator(".rows").bounding_box()
-        page.mouse.move(box["x"] + 500, box["y"] + 150)
-        page.mouse.down()
-        page.mouse.move(box["x"] + 700, box["y"] + 150, steps=5)
-        page.mouse.up()
-        follow = page.get_by_role("button", name="Follow")
-        playwright.expect(follow).to_be_visible()
-        held = page.evaluate(f"{RANGE}.end")
-        last = page.evaluate(f"{TABLE}.get_column('end').at(-1)")
-        assert held < last - 30_000
-        page.wait_for_function(f"{TABLE}.get_column('end').at(-1) >= {last} + 2000", timeout=WAIT)
-        assert page.evaluate(f"{RANGE}.end") == held
-        page.mouse.dblclick(box["x"] + 500, box["y"] + 150)
-        playwright.expect(follow).to_be_hidden()
-        assert page.evaluate(f"{RANGE}.end") >= last + 2000
-
-
 def test_cursor_reads_the_window_under_it(browser):
     store = told_store()
     with served(console(store)) as port, visit(browser, port) as seen:

@@ -6,6 +6,7 @@ from console_stand_in import SpokenControl, analysis, anomaly, console, event, f
 
 from tracewave_panel.app.board import Board
 from tracewave_panel.model import Quality, Severity
+from tracewave_panel.ports import FeedState
 from tracewave_panel.stores.ring import RingStore
 
 T = 1_700_000_000.0
@@ -36,8 +37,8 @@ def board_over(store: RingStore, control: SpokenControl | None = None) -> tuple[
     return Board(console(store, control), clock=hand), hand
 
 
-def starts(news) -> list[float]:
-    return [row["start"] / 1000 for row in news.rows]
+def starts(board: Board, number: int = 0) -> list[float]:
+    return [row["start"] / 1000 for row in board.rows(number)]
 
 
 def test_store_is_read_once_for_all_sessions_that_look_at_the_same_time():
@@ -57,15 +58,15 @@ def test_session_gets_only_what_is_newer_than_its_number():
     store.append(findings(T + 1, analysis(T), anomalies=[anomaly(T)], events=[event(T, 1)]))
     board.look()
     first = board.since(0)
-    assert starts(first) == [T]
-    assert len(first.anomalies) == len(first.events) == 1
+    assert starts(board) == [T]
+    assert len(first.anomalies) == len(board.event_rows) == 1
     nothing = board.since(first.number)
-    assert (nothing.rows, nothing.last, nothing.anomalies, nothing.events) == ((), None, (), ())
+    assert (nothing.last, nothing.anomalies, starts(board, first.number)) == (None, (), [])
     hand.seconds += 1
     store.append(findings(T + 2, analysis(T + 1)))
     board.look()
-    assert starts(board.since(first.number)) == [T + 1]
-    assert starts(board.since(0)) == [T, T + 1]
+    assert starts(board, first.number) == [T + 1]
+    assert starts(board) == [T, T + 1]
 
 
 def test_slow_session_catches_up_in_one_step():
@@ -75,10 +76,8 @@ def test_slow_session_catches_up_in_one_step():
         hand.seconds += 1
         store.append(findings(T + second + 1, analysis(T + second)))
         board.look()
-    news = board.since(3)
-    assert starts(news) == [T + second for second in range(3, 40)]
-    assert board.waiting(3) == 37
-    assert news.last.window.start == T + 39
+    assert starts(board, 3) == [T + second for second in range(3, 40)]
+    assert board.since(3).last.window.start == T + 39
 
 
 def test_board_holds_a_quarter_of_an_hour():
@@ -86,8 +85,51 @@ def test_board_holds_a_quarter_of_an_hour():
     board, _ = board_over(store)
     store.append(findings(T + 1000, *(analysis(T + second) for second in range(1000))))
     board.look()
-    assert starts(board.since(0))[0] == T + 100
+    assert starts(board)[0] == T + 100
     assert len(board.windows()) == 900
+
+
+class Sleeping:
+    restless = False
+    woken = 0
+
+    def wake(self):
+        self.woken += 1
+
+
+def test_sessions_are_woken_when_there_is_something_new_and_restless_ones_each_second():
+    store, control = RingStore(), SpokenControl()
+    board, hand = board_over(store, control)
+    calm, restless = Sleeping(), Sleeping()
+    restless.restless = True
+    board.sleepers |= {calm, restless}
+    board.tick()
+    calm.woken = restless.woken = 0
+    for _ in range(8):  # two seconds with nothing new
+        hand.seconds += 0.25
+        board.tick()
+    assert (calm.woken, restless.woken) == (0, 2)
+    store.append(findings(T + 1, analysis(T)))
+    hand.seconds += 0.25
+    board.tick()
+    control.state = FeedState("gap", "18 s lost")
+    hand.seconds += 0.25
+    board.tick()
+    assert calm.woken == 2
+
+
+def test_open_episode_is_kept_however_many_came_after_it():
+    store = RingStore()
+    board, hand = board_over(store)
+    store.append(findings(T + 1, analysis(T), anomalies=[anomaly(T)]))
+    board.look()
+    later = [anomaly(T + 60 * n, closed=T + 60 * n + 9) for n in range(1, 150)]
+    hand.seconds += 1
+    store.append(findings(T + 2, anomalies=later))
+    board.look()
+    kept = board.since(0).anomalies
+    assert len(kept) == 60
+    assert f"edits-rate-{T:.0f}" in {each.id for each in kept}
 
 
 def test_window_that_is_told_again_counts_once():
@@ -127,7 +169,7 @@ def test_new_run_starts_the_board_over():
     hand.seconds += 1
     board.look()
     assert board.run == control.run
-    assert board.since(0).rows == ()
+    assert starts(board) == []
     assert board.header.open == 0
 
 
@@ -136,3 +178,17 @@ def test_events_of_a_range_are_those_that_count_in_it():
     board, _ = board_over(store)
     store.append(findings(T + 9, *(), events=[event(T + n, n) for n in range(9)]))
     assert [each.id for each in board.events_between(T + 2, T + 5)] == ["event-2", "event-3", "event-4"]
+
+
+def test_raw_events_change_at_most_once_a_second_however_many_come():
+    store = RingStore()
+    board, hand = board_over(store)
+    shown = []
+    for tick in range(50):  # ten seconds of five looks a second
+        hand.seconds = 1 + tick / 5
+        store.append(findings(T + hand.seconds, events=[event(T + hand.seconds, 10 * tick + n) for n in range(10)]))
+        board.look()
+        if not shown or shown[-1] is not board.event_rows:
+            shown.append(board.event_rows)
+    assert len(shown) == 10
+    assert len(shown[-1]) == 12

@@ -31,7 +31,7 @@ __all__ = ["Board", "Since", "Sleeper"]
 LOOK_EVERY = 0.2
 """Seconds in which the store is read at most once."""
 NOTE_EVERY = 1.0
-"""Seconds in which pages are told at most once that only the words after the status word changed."""
+"""Seconds in which raw events, and a note after an unchanged status word, change at most once on a page."""
 SAMPLE_EVERY = 1.0
 EPISODES = 60
 EVENTS = 12
@@ -77,6 +77,11 @@ class Board:
         The pipeline.
     clock
         Monotonic seconds, for how often the store is read.
+
+    Attributes
+    ----------
+    event_rows
+        The newest raw events in words, newest first.
     """
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
@@ -102,8 +107,9 @@ class Board:
         self._tellings: dict[str, tuple[int, Anomaly]] = {}
         self._open: dict[str, Anomaly] = {}
         self._events: deque[Event] = deque(maxlen=EVENTS)
+        self.event_rows: list[tuple[str, ...]] = []
         self._frames: dict[tuple[int, bool, bool], str] = {}
-        self._looked = self._bumped = float("-inf")
+        self._looked = self._bumped = self._listed = float("-inf")
 
     @property
     def usual(self) -> Usual:
@@ -157,6 +163,9 @@ class Board:
         self._take_anomalies(news.anomalies)
         if news.events:
             self._events.extend(news.events[-EVENTS:])
+            if self._looked - self._listed >= NOTE_EVERY:
+                self._listed = self._looked
+                self.event_rows = [event_row(self.console.feed, event) for event in reversed(self._events)]
             self.vitals.take_lags([event.arrived_at - event.occurred_at for event in news.events])
 
     def _head(self, now: float) -> None:
@@ -246,11 +255,6 @@ class Board:
             events=self.event_rows,
             waiting=0,
         )
-
-    @property
-    def event_rows(self) -> list[tuple[str, ...]]:
-        """The newest raw events in words, newest first."""
-        return [event_row(self.console.feed, event) for event in reversed(self._events)]
 
     def _reasons(self) -> dict[str, str]:
         scores = self._rows[-1][1].scores if self._rows else ()

@@ -23,7 +23,7 @@ from .dashboard import SESSION_TOKEN_EXPIRATION, build_page
 from .pages import PAGES
 from .state import Console
 
-__all__ = ["LINGER", "sampling", "start"]
+__all__ = ["LINGER", "sampling", "start", "stop"]
 
 TICK = 250
 """Milliseconds between two looks for something new."""
@@ -107,6 +107,15 @@ def start(
     ticking = sampling(board, door, ended=lambda: server._stopped)  # noqa: SLF001 (a server tells nobody)
     ticking.start()
     return server
+
+
+def stop(server: Server) -> None:
+    """End a server in its loop, and have Panel forget it, which would keep it and its store for good."""
+    server.stop()
+    server.unlisten()
+    for key, (kept, *_) in list(pn.state._servers.items()):  # noqa: SLF001 (there is no other way)
+        if kept is server:
+            del pn.state._servers[key]  # noqa: SLF001
 
 
 def sampling(board: Board, door: Door, ended: Callable[[], bool] = lambda: False) -> PeriodicCallback:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
 
-from tracewave_panel.app.server import start
+from tracewave_panel.app.server import start, stop
 from tracewave_panel.app.state import Console
 from tracewave_panel.errors import TracewaveError
 from tracewave_panel.runtime import Runtime
@@ -82,6 +82,5 @@ class Running:
         assert server.port is not None
         self._listening.set_result(server.port)
         await self._stopping.wait()
-        server.stop()
-        server.unlisten()
+        stop(server)
         await asyncio.sleep(_LAST_WORDS)

@@ -106,7 +106,22 @@
     };
     episodes.setv({data}, {sync: false});
   };
+  // The figures are made in the dark theme. Drawn dark first, a light page would keep hairlines of it.
+  const style = getComputedStyle(document.documentElement);
+  const colour = (name) => style.getPropertyValue(name).trim();
+  const recolour = (value) => {
+    if (value === null || typeof value !== "object") return;
+    for (const tag of value.attributes?.tags ?? [])
+      for (const [name, tokens] of tag.entries[0][1].entries) {
+        const painted = Array.isArray(tokens) ? tokens.map(colour) : colour(tokens);
+        const before = value.attributes[name];
+        if (before?.type === "value") before.value = painted;
+        else value.attributes[name] = painted;
+      }
+    Object.values(value).forEach(recolour);
+  };
   const embed = async () => {
+    recolour(spec.document);
     const ids = spec.rows.map((row) => row.root);
     const roots = Object.fromEntries(ids.map((id) => [id, `plot-${id}`]));
     const [view] = await window.Bokeh.embed.embed_items({sheet: spec.document}, [{docid: "sheet", roots, root_ids: ids}]);

@@ -226,7 +226,6 @@
     table.properties.data.change.connect(onRows);
     tw.announce("attached", doc);
     window.addEventListener("tracewave:theme", paint);
-    if (document.documentElement.dataset.theme === "light") paint();
     onRows();
     new ResizeObserver(() => requestAnimationFrame(look)).observe(rows);
     // Canvas text was measured before the fonts came.

@@ -46,7 +46,7 @@ export function render({model, el}) {
     entry.told = told;
     entry.cells.forEach(({cell, words}, place) => {
       words.textContent = event[place];
-      cell.title = place === 2 || place === 3 ? event[place] : "";
+      cell.title = place >= 1 && place <= 3 ? event[place] : "";
     });
     const anchor = event[5] ? tw.anchor(link, event[5]) : "";
     if (anchor) anchor.setAttribute("aria-label", `${link[0].toUpperCase()}${link.slice(1)}: ${event[3] || "untitled"}`);

@@ -41,6 +41,7 @@ export function render({model, el}) {
       said = now.word + now.note;
       chip.className = `status ${now.tone}`;
       word.textContent = now.word;
+      word.title = now.word;
       note.textContent = now.note;
       note.title = now.note;
       tw.status = now;
