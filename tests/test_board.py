@@ -164,10 +164,12 @@ def test_new_run_starts_the_board_over():
     board, hand = board_over(store, control)
     store.append(findings(T + 1, analysis(T), anomalies=[anomaly(T)]))
     board.look()
+    number = board.number
     store.clear()
     control.run += 1
     hand.seconds += 1
     board.look()
+    assert board.number >= number, "a session that remembers the last run's number misses nothing of the new one"
     assert board.run == control.run
     assert starts(board) == []
     assert board.header.open == 0

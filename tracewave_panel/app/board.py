@@ -91,11 +91,12 @@ class Board:
         self._sampled = float("-inf")
         self._clock = clock
         self._lock = Lock()
+        self.number = 0
         self._begin()
 
     def _begin(self) -> None:
+        """Forget the last run, but not how far was counted: sessions go on asking from there."""
         self.run = self.console.control.run
-        self.number = 0
         self.missed = 0
         self.detectors = self.console.control.detectors
         self.header: Header = header(self.console, ())

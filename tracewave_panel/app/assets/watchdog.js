@@ -22,7 +22,7 @@
 
   const answers = async () => {
     try {
-      return (await fetch(own, {method: "HEAD", cache: "no-store", signal: AbortSignal.timeout(3000)})).ok;
+      return (await fetch(own, {method: "HEAD", cache: "no-store", signal: AbortSignal.timeout(3000)})).status < 500;
     } catch {
       return false;
     }
