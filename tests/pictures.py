@@ -1,7 +1,7 @@
 """Make the pictures of the README anew: ``make pictures``.
 
-The story, its moment, the page's clock and what the Health page tells of the process are fixed, and nothing
-moves while a picture is taken: the same code gives the same bytes.
+The story, its moment, the clock of the page and what Health tells of the process are fixed, and nothing moves while
+a picture is taken: two runs differ by the rounding of some hundred pixels at most.
 """
 
 from __future__ import annotations
