@@ -194,3 +194,12 @@ def test_raw_events_change_at_most_once_a_second_however_many_come():
             shown.append(board.event_rows)
     assert len(shown) == 10
     assert len(shown[-1]) == 12
+
+
+def test_windows_of_open_and_closed_episodes_are_known():
+    store = RingStore()
+    board, _ = board_over(store)
+    told = [anomaly(T + 2, closed=T + 4), anomaly(T + 8)]
+    store.append(findings(T + 10, *(analysis(T + n) for n in range(10)), anomalies=told))
+    board.look()
+    assert board.in_episodes() == {T + 2, T + 3, T + 8, T + 9}

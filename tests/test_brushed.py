@@ -233,3 +233,14 @@ def test_quarter_of_an_hour_is_ranked_in_under_fifty_milliseconds():
         costs.append(time.process_time() - begun)
     print(f"900 windows ranked in {1000 * min(costs):.1f} ms")
     assert min(costs) < 0.05
+
+
+def test_windows_of_another_alarm_belong_to_no_usual():
+    draw = np.random.default_rng(5)
+    surge = ((0, "v03", 60.0), (3, "v01", 60.0))
+    windows = [*seconds(draw, 60), *seconds(draw, 60, 60, extra=surge), *seconds(draw, 60, 120)]
+    misled = rank_range(WIKIMEDIA, windows, 120.0, 180.0)
+    assert (misled.verdict, misled.rows[0].value) == (Verdict.CULPRIT, "v03"), "the end of the surge looks like a fall"
+    change = rank_range(WIKIMEDIA, windows, 120.0, 180.0, unusual={float(at) for at in range(60, 120)})
+    assert change.verdict is not Verdict.CULPRIT
+    assert change.windows == 60

@@ -7,6 +7,7 @@ newer. A slow session asks less often and gets more at a time; nothing waits for
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -266,6 +267,13 @@ class Board:
         with self._lock:
             last = {analysis.window.start: analysis.window for _, analysis, _ in self._rows}
         return tuple(last[start] for start in sorted(last))
+
+    def in_episodes(self) -> frozenset[float]:
+        """Starts of the held windows that belong to an episode."""
+        with self._lock:
+            spans = [(anomaly.opened, anomaly.closed or math.inf) for _, anomaly in self._tellings.values()]
+            starts = {analysis.window.start for _, analysis, _ in self._rows}
+        return frozenset(start for start in starts if any(opened <= start < closed for opened, closed in spans))
 
     def events_between(self, start: float, end: float) -> tuple[Event, ...]:
         """Raw events of ``[start, end)`` seconds that the store still holds, in the order they came."""

@@ -78,7 +78,8 @@ class LivePage:
             return
         start, end = (moment / MILLISECONDS for moment in sorted(brushed))
         windows = self._board.windows()
-        self.changed.show(rank_range(self._board.console.feed, windows, start, end))
+        feed, unusual = self._board.console.feed, self._board.in_episodes()
+        self.changed.show(rank_range(feed, windows, start, end, unusual=unusual))
         total = sum(window.count for window in windows if start <= window.start < end)
         self.events.show_range(self._board.events_between(start, end), total)
 

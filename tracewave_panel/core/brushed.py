@@ -9,7 +9,7 @@ as they are, and a short usual cannot make chance look like a culprit.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 import msgspec
 
@@ -69,7 +69,15 @@ class RangeChange(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
-def rank_range(feed: Feed, windows: Sequence[Window], start: float, end: float, *, reach: float = REACH) -> RangeChange:
+def rank_range(
+    feed: Feed,
+    windows: Sequence[Window],
+    start: float,
+    end: float,
+    *,
+    reach: float = REACH,
+    unusual: Container[float] = (),
+) -> RangeChange:
     """Rank the dimension values by how much they changed in a range of time.
 
     The windows that begin in the range are held against the judged ones before it. Where fewer
@@ -86,6 +94,8 @@ def rank_range(feed: Feed, windows: Sequence[Window], start: float, end: float, 
         The range, in seconds since the epoch; `end` lies outside.
     reach
         Seconds beside the range from which the usual is made.
+    unusual
+        Starts of windows that belong to no usual, such as those of other alarms.
 
     Returns
     -------
@@ -108,7 +118,7 @@ def rank_range(feed: Feed, windows: Sequence[Window], start: float, end: float, 
     inside = [window for window in held if start <= window.start < end]
     shown = [window for window in inside if window.quality is not Quality.GAP]
     judged = [window for window in shown if window.quality.judged]
-    usual = _usual(held, start, end, reach)
+    usual = _usual([window for window in held if window.start not in unusual], start, end, reach)
     known = RangeChange(
         start=start,
         end=end,
