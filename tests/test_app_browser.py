@@ -53,7 +53,7 @@ def test_card_arrives_once_and_closes_in_place(browser):
         store.append(findings(begin + 9, anomalies=[anomaly(begin, closed=begin + 7)]))
         playwright.expect(card).to_contain_text("closed after 7 s")
         assert kept.evaluate("node => node.isConnected && node.mark === 1")
-        assert not kept.evaluate("node => node.classList.contains('arriving')")
+        playwright.expect(page.locator("article.arriving")).to_have_count(0)
         assert seen.errors == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from console_stand_in import SpokenControl, analysis, anomaly, console, event, findings
 
 from tracewave_panel.app.board import Board
@@ -182,18 +183,39 @@ def test_events_of_a_range_are_those_that_count_in_it():
     assert [each.id for each in board.events_between(T + 2, T + 5)] == ["event-2", "event-3", "event-4"]
 
 
-def test_raw_events_change_at_most_once_a_second_however_many_come():
-    store = RingStore()
-    board, hand = board_over(store)
+def lists_shown(board: Board, hand: Hand, store: RingStore, windows: bool) -> list:
+    """Lists of raw events that ten seconds of five looks a second show, each look with ten events."""
     shown = []
-    for tick in range(50):  # ten seconds of five looks a second
-        hand.seconds = 1 + tick / 5
-        store.append(findings(T + hand.seconds, events=[event(T + hand.seconds, 10 * tick + n) for n in range(10)]))
+    for tick in range(50):
+        hand.seconds = 10 + tick / 5
+        edits = [event(T + hand.seconds, 10 * tick + n) for n in range(10)]
+        told = [analysis(T + tick // 5)] if windows and tick % 5 == 0 else []
+        store.append(findings(T + hand.seconds, *told, events=edits))
         board.look()
         if not shown or shown[-1] is not board.event_rows:
             shown.append(board.event_rows)
-    assert len(shown) == 10
+    return shown
+
+
+@pytest.mark.parametrize(("windows", "most"), [(True, 10), (False, 6)])
+def test_raw_events_change_seldom_enough_to_be_read_however_many_come(windows, most):
+    store = RingStore()
+    board, hand = board_over(store)
+    shown = lists_shown(board, hand, store, windows)
+    assert 4 <= len(shown) <= most
     assert len(shown[-1]) == 12
+
+
+def test_last_events_are_shown_though_nothing_follows_them():
+    store = RingStore()
+    board, hand = board_over(store)
+    lists_shown(board, hand, store, windows=True)
+    number = board.number
+    for _ in range(15):
+        hand.seconds += 0.2
+        board.look()
+    assert board.event_rows[0][5] == "https://example.org/diff/499"
+    assert board.number == number + 1
 
 
 def test_windows_of_open_and_closed_episodes_are_known():

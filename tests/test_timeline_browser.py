@@ -79,6 +79,7 @@ def drag(page, start: tuple[float, float], end: tuple[float, float]) -> None:
     page.mouse.move((start[0] + end[0]) / 2, end[1], steps=3)
     page.mouse.move(*end, steps=3)
     page.mouse.up()
+    page.evaluate("() => new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
 
 
 def brushed(page) -> list[float] | None:

@@ -32,7 +32,9 @@ __all__ = ["Board", "Since", "Sleeper"]
 LOOK_EVERY = 0.2
 """Seconds in which the store is read at most once."""
 NOTE_EVERY = 1.0
-"""Seconds in which raw events, and a note after an unchanged status word, change at most once on a page."""
+"""Seconds in which pages are told at most once that only the words after the status word changed."""
+LIST_EVERY, LIST_ALONE = 0.7, 2.0
+"""Seconds between two lists of raw events beside a window that is told anyway, and without one."""
 SAMPLE_EVERY = 1.0
 EPISODES = 60
 EVENTS = 12
@@ -109,6 +111,7 @@ class Board:
         self._tellings: dict[str, tuple[int, Anomaly]] = {}
         self._open: dict[str, Anomaly] = {}
         self._events: deque[Event] = deque(maxlen=EVENTS)
+        self._unlisted = False
         self.event_rows: list[tuple[str, ...]] = []
         self._frames: dict[tuple[int, bool, bool], str] = {}
         self._looked = self._bumped = self._listed = float("-inf")
@@ -153,6 +156,7 @@ class Board:
             self._take(news)
             self.labels = labels
             self._head(now)
+            self._list(now)
 
     def _bump(self, now: float) -> None:
         self.number += 1
@@ -165,9 +169,7 @@ class Board:
         self._take_anomalies(news.anomalies)
         if news.events:
             self._events.extend(news.events[-EVENTS:])
-            if self._looked - self._listed >= NOTE_EVERY:
-                self._listed = self._looked
-                self.event_rows = [event_row(self.console.feed, event) for event in reversed(self._events)]
+            self._unlisted = True
             self.vitals.take_lags([event.arrived_at - event.occurred_at for event in news.events])
 
     def _head(self, now: float) -> None:
@@ -177,6 +179,16 @@ class Board:
             self._bump(now)
         self.header = said
         self.totals = totals(self.console, self.missed)
+
+    def _list(self, now: float) -> None:
+        """Put the newest raw events into words: seldom enough to be read, and with windows where they come."""
+        told, waited = self._bumped == now, now - self._listed
+        if not self._unlisted or waited < (LIST_EVERY if told else LIST_ALONE):
+            return
+        self._listed, self._unlisted = now, False
+        self.event_rows = [event_row(self.console.feed, event) for event in reversed(self._events)]
+        if not told:
+            self._bump(now)
 
     def _take_windows(self, analyses: Iterable[Analysis]) -> None:
         for analysis in analyses:
