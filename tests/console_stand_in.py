@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from tracewave_panel.app.board import Board
 from tracewave_panel.app.dashboard import Dashboard
 from tracewave_panel.app.server import start
+from tracewave_panel.app.server import stop as end
 from tracewave_panel.app.state import Console
 from tracewave_panel.errors import StoreError
 from tracewave_panel.feeds import WIKIMEDIA
@@ -256,8 +257,7 @@ def served(console: Console, port: int = 0) -> Iterator[int]:
         loops.append(asyncio.get_running_loop())
         ready.set()
         await stop.wait()
-        server.stop()
-        server.unlisten()
+        end(server)
         await asyncio.sleep(0.2)
 
     loops: list[asyncio.AbstractEventLoop] = []

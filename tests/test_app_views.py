@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import math
 import socket
 import time
@@ -32,7 +33,7 @@ from tracewave_panel.app.dashboard import SESSION_TOKEN_EXPIRATION, Dashboard
 from tracewave_panel.app.frames import columns_of
 from tracewave_panel.app.header import Header, status_word
 from tracewave_panel.app.live_table import columns, row_of
-from tracewave_panel.app.server import start
+from tracewave_panel.app.server import start, stop
 from tracewave_panel.app.sheet import sheet, sheet_text
 from tracewave_panel.app.state import Reader
 from tracewave_panel.app.theme import paint, token
@@ -507,9 +508,18 @@ async def test_root_shows_the_page_and_healthz_makes_no_session(quiet_panel):
         assert len(server.get_sessions("/")) == 1
         assert SESSION_TOKEN_EXPIRATION == 86_400
     finally:
-        server.stop()
-        server.unlisten()
+        stop(server)
         await asyncio.sleep(0.1)
+
+
+async def test_server_that_was_stopped_is_forgotten(quiet_panel):
+    handlers = list(logging.getLogger().handlers)
+    server = start(console(filled(3)), address="127.0.0.1", port=0)
+    assert any(kept is server for kept, *_ in pn.state._servers.values())
+    stop(server)
+    assert not any(kept is server for kept, *_ in pn.state._servers.values())
+    assert logging.getLogger().handlers == handlers
+    await asyncio.sleep(0.1)
 
 
 async def test_taken_port_is_told_in_words():

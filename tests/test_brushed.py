@@ -244,3 +244,5 @@ def test_windows_of_another_alarm_belong_to_no_usual():
     change = rank_range(WIKIMEDIA, windows, 120.0, 180.0, unusual={float(at) for at in range(60, 120)})
     assert change.verdict is not Verdict.CULPRIT
     assert change.windows == 60
+    nothing_calm = {float(at) for at in range(180)}
+    assert rank_range(WIKIMEDIA, windows, 120.0, 180.0, unusual=nothing_calm) == misled

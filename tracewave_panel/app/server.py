@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Sequence
+from weakref import WeakKeyDictionary
 
 import panel as pn
 from bokeh.server.server import Server
@@ -31,6 +32,9 @@ LINGER = 15.0
 """Seconds for which a session waits for its browser, at first and after it is gone."""
 LOOKS = 3
 """How often in that time sessions are looked over; one is let go at the next look."""
+
+
+_boards: WeakKeyDictionary[Server, Board] = WeakKeyDictionary()
 
 
 class Health(RequestHandler):
@@ -104,15 +108,18 @@ def start(
             f"{host}:{server.port}" for host in ("localhost", "127.0.0.1", address)
         )
     server.start()
+    _boards[server] = board
     ticking = sampling(board, door, ended=lambda: server._stopped)  # noqa: SLF001 (a server tells nobody)
     ticking.start()
     return server
 
 
 def stop(server: Server) -> None:
-    """End a server in its loop, and have Panel forget it, which would keep it and its store for good."""
+    """End a server in its loop, and have logging and Panel forget it, which would keep it and its store for good."""
     server.stop()
     server.unlisten()
+    if board := _boards.pop(server, None):
+        board.vitals.log.remove()
     for key, (kept, *_) in list(pn.state._servers.items()):  # noqa: SLF001 (there is no other way)
         if kept is server:
             del pn.state._servers[key]  # noqa: SLF001

@@ -95,7 +95,7 @@ def rank_range(
     reach
         Seconds beside the range from which the usual is made.
     unusual
-        Starts of windows that belong to no usual, such as those of other alarms.
+        Starts of windows that belong to no usual, such as those of other alarms, as long as enough others are held.
 
     Returns
     -------
@@ -119,6 +119,8 @@ def rank_range(
     shown = [window for window in inside if window.quality is not Quality.GAP]
     judged = [window for window in shown if window.quality.judged]
     usual = _usual([window for window in held if window.start not in unusual], start, end, reach)
+    if len(usual) < _FEWEST:
+        usual = _usual(held, start, end, reach)
     known = RangeChange(
         start=start,
         end=end,
