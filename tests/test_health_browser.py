@@ -199,7 +199,7 @@ def test_no_width_scrolls_sideways_or_cuts_words(browser, width, scheme):
     with served(vitals) as port, visit(browser, port, width, scheme) as (page, wrong):
         page.wait_for_selector(".chart svg")
         SCREENSHOTS.mkdir(exist_ok=True)
-        page.screenshot(path=SCREENSHOTS / f"health-{scheme}-{width}.png", full_page=True)
+        page.screenshot(path=SCREENSHOTS / f"alone-health-{scheme}-{width}.png", full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.evaluate(CUT_TEXT) == []
         assert wrong == []
