@@ -225,3 +225,21 @@ def test_windows_of_open_and_closed_episodes_are_known():
     store.append(findings(T + 10, *(analysis(T + n) for n in range(10)), anomalies=told))
     board.look()
     assert board.in_episodes() == {T + 2, T + 3, T + 8, T + 9}
+
+
+def test_words_that_changed_right_after_a_window_are_told_though_nothing_follows():
+    store, control = RingStore(), SpokenControl()
+    board, hand = board_over(store, control)
+    store.append(findings(T + 1, analysis(T)))
+    board.look()
+    number = board.number
+    control.state = FeedState("live", "9 s behind")
+    for _ in range(3):  # too soon after the window to be told by itself
+        hand.seconds += 0.25
+        board.look()
+    assert board.number == number
+    for _ in range(3):
+        hand.seconds += 0.25
+        board.look()
+    assert board.number == number + 1
+    assert "9 s behind" in board.frame(number)

@@ -20,7 +20,7 @@ from tracewave_panel.model import Analysis, Anomaly, Event, Label, Window
 
 from .event_rows import event_row
 from .frames import Frame, columns_of
-from .header import Header, header, totals
+from .header import header, totals
 from .last_hour import LastHour, Usual
 from .live_table import MILLISECONDS, SPAN, Row, row_of
 from .state import Console, News, Reader
@@ -102,7 +102,7 @@ class Board:
         self.run = self.console.control.run
         self.missed = 0
         self.detectors = self.console.control.detectors
-        self.header: Header = header(self.console, ())
+        self.header = self._told_header = header(self.console, ())
         self.totals: tuple[tuple[str, str], ...] = ()
         self.labels: dict[str, Label] = {}
         self._reader = Reader(self.console)
@@ -174,10 +174,12 @@ class Board:
 
     def _head(self, now: float) -> None:
         """Ask how things stand; a status word is told at once, the words after it once a second."""
-        said = header(self.console, self._open.values())
-        if said != self.header and (said.word != self.header.word or now - self._bumped >= NOTE_EVERY):
+        self.header = said = header(self.console, self._open.values())
+        new_word = said.word != self._told_header.word
+        if said != self._told_header and (new_word or now - self._bumped >= NOTE_EVERY):
             self._bump(now)
-        self.header = said
+        if self._bumped == now:
+            self._told_header = said
         self.totals = totals(self.console, self.missed)
 
     def _list(self, now: float) -> None:
