@@ -32,11 +32,12 @@ def captures() -> Path:
 @pytest.fixture(scope="module")
 def browser():
     """A headless Chromium."""
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415 (only browser tests need it)
+    from playwright.sync_api import expect, sync_playwright  # noqa: PLC0415 (only browser tests need it)
 
     found = browsers.find()
     if not found:
         pytest.skip("needs Chromium or Chrome; `make setup-test` tries to install one")
+    expect.set_options(timeout=30_000)  # a busy machine may take seconds for a page
     with sync_playwright() as driver:
         launched = driver.chromium.launch(executable_path=found, args=browsers.FLAGS)
         yield launched

@@ -20,7 +20,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright
 
 pytestmark = pytest.mark.browser
 
-WAIT = 20_000  # milliseconds
+WAIT = 60_000  # milliseconds
 PICTURES = os.environ.get("TRACEWAVE_PICTURES", "")
 USUAL = (
     {

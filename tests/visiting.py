@@ -13,7 +13,7 @@ from console_stand_in import feed_on, story
 
 from tracewave_panel.stores.ring import RingStore
 
-WAIT = 20_000  # milliseconds
+WAIT = 60_000  # milliseconds
 HOSTILE = (
     "<script>window.struck=1</script>",
     "<img src=x onerror='window.struck=1'>",
