@@ -26,10 +26,11 @@ $(VENV)/.serve: $(VENV)/.made requirements.lock pyproject.toml
 	@$(PIP) --no-build-isolation --no-deps --editable .
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.serve requirements-test.lock tests/browser.py
+$(VENV)/.test: $(VENV)/.serve requirements-test.lock tests/browser.py tests/prometheus_server.py
 	@echo "Installing what the tests need"
 	@$(PIP) --require-hashes -r requirements-test.lock
 	@$(BIN)/python tests/browser.py
+	@$(BIN)/python tests/prometheus_server.py
 	@touch $@
 
 setup: $(VENV)/.serve ## Install what is needed to run
@@ -57,6 +58,7 @@ check: setup-test ## Lint, types, layers and examples in docs
 bench: setup-test ## Measure speed; a table, and JSON in benchmarks/results
 	@$(BIN)/python benchmarks/speed.py $(ARGS)
 	@$(BIN)/python benchmarks/viewers.py
+	@$(BIN)/python benchmarks/stream_clients.py
 
 bench-quality: setup-test ## Measure how good the engine is; reports in benchmarks/reports (CAPTURES=../shared/data)
 	@$(BIN)/tracewave evaluate --out benchmarks/reports/simulated $(ARGS)

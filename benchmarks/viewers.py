@@ -40,7 +40,17 @@ class Server:
     def __init__(self, *arguments: str) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="viewers-")
         self.data = Path(self._folder.name)
-        command = [sys.executable, "-m", "tracewave_panel", "serve", "--port", "0", "--data", str(self.data)]
+        command = [
+            sys.executable,
+            "-m",
+            "tracewave_panel",
+            "serve",
+            "--port",
+            "0",
+            "--no-api",
+            "--data",
+            str(self.data),
+        ]
         self._program = subprocess.Popen([*command, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True)
         said = self._program.stdout.readline()
         self.address = said.split(" at ")[1].split()[0]

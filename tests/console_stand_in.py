@@ -16,7 +16,6 @@ from tracewave_panel.app.board import Board
 from tracewave_panel.app.dashboard import Dashboard
 from tracewave_panel.app.server import start
 from tracewave_panel.app.server import stop as end
-from tracewave_panel.app.state import Console
 from tracewave_panel.errors import StoreError
 from tracewave_panel.feeds import WIKIMEDIA
 from tracewave_panel.model import (
@@ -28,6 +27,7 @@ from tracewave_panel.model import (
     Findings,
     Label,
     LabelVerdict,
+    Mute,
     Origin,
     Quality,
     Sample,
@@ -37,7 +37,7 @@ from tracewave_panel.model import (
     Verdict,
     Window,
 )
-from tracewave_panel.ports import FeedState, SourceStatus
+from tracewave_panel.ports import Archive, Console, FeedState, RouteStatus, SourceStatus
 from tracewave_panel.stores.ring import RingStore
 
 DETECTORS = ("zscore", "ewma", "trees", "novelty", "seasonal")
@@ -62,6 +62,9 @@ class SpokenControl:
     measured: dict[str, float] = field(default_factory=dict)
     given: dict[str, Label] = field(default_factory=dict)
     refusal: str = ""
+    archived: RingStore = field(default_factory=RingStore)
+    muted: dict[str, Mute] = field(default_factory=dict)
+    told_routes: tuple[RouteStatus, ...] = ()
 
     def source_status(self) -> SourceStatus:
         return SourceStatus(self.state, {"events": 12_480, "undecodable": 0, "reconnects": 1}, lag=1.1)
@@ -69,12 +72,30 @@ class SpokenControl:
     def counters(self) -> dict[str, int]:
         return dict(self.totals)
 
-    def label(self, anomaly_id: str, verdict: LabelVerdict | None) -> None:
+    def label(self, anomaly_id: str, verdict: LabelVerdict | None, by: str = "") -> None:
         if self.refusal:
             raise StoreError(self.refusal)
         labels = dict(self.given)
         labels.pop(anomaly_id, None)
-        self.given = labels | ({anomaly_id: Label(anomaly_id, verdict, time.time())} if verdict else {})
+        self.given = labels | ({anomaly_id: Label(anomaly_id, verdict, time.time(), by)} if verdict else {})
+
+    @property
+    def archive(self) -> Archive:
+        return Archive(self.archived, f"stand-in-{self.run}")
+
+    def mute(self, mute: Mute) -> None:
+        if self.refusal:
+            raise StoreError(self.refusal)
+        self.muted = {**self.muted, mute.id: mute}
+
+    def unmute(self, mute_id: str) -> None:
+        self.muted = {key: mute for key, mute in self.muted.items() if key != mute_id}
+
+    def mutes(self) -> tuple[Mute, ...]:
+        return tuple(mute for mute in self.muted.values() if mute.holds(time.time()))
+
+    def routes(self) -> tuple[RouteStatus, ...]:
+        return self.told_routes
 
     def labels(self) -> dict[str, Label]:
         return self.given
@@ -84,7 +105,8 @@ class SpokenControl:
 
 
 def console(store: RingStore | None = None, control: SpokenControl | None = None) -> Console:
-    return Console(WIKIMEDIA, store or RingStore(), control or SpokenControl())
+    store = store or RingStore()
+    return Console(WIKIMEDIA, store, control or SpokenControl(archived=store))
 
 
 def dashboard_over(store: RingStore, control: SpokenControl | None = None, page: str = "live") -> Dashboard:

@@ -84,8 +84,8 @@ def running(*command: str, environment: dict[str, str] | None = None) -> Iterato
 
 @contextlib.contextmanager
 def serving(*arguments: str) -> Iterator[tuple[Program, str]]:
-    """Run ``tracewave serve`` on a free port and yield it with the page's address."""
-    with running("-m", "tracewave_panel", "serve", "--port", "0", *arguments) as program:
+    """Run ``tracewave serve`` on free ports and yield it with the page's address."""
+    with running("-m", "tracewave_panel", "serve", "--port", "0", "--api-port", "0", *arguments) as program:
         line = program.wait_for("Tracewave is at ")
         yield program, line.split("Tracewave is at ")[1].split(" ")[0]
 

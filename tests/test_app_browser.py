@@ -9,6 +9,7 @@ import time
 import pytest
 from console_stand_in import SpokenControl, analysis, anomaly, console, findings, served
 from visiting import WAIT, running, told_store, visit
+from waiting import wait_until
 
 from tracewave_panel.model import AnomalyKind, Origin
 from tracewave_panel.ports import FeedState
@@ -28,7 +29,7 @@ def test_chart_moves_with_time_and_leaves_no_margin(browser):
         page = seen.page
         before = page.evaluate(f"{RANGE}.end")
         picture = page.locator(".rows").screenshot()
-        page.wait_for_function(f"{RANGE}.end >= {before} + 2000", timeout=WAIT)
+        wait_until(page, f"{RANGE}.end >= {before} + 2000", timeout=WAIT)
         edge, last = page.evaluate(f"[{RANGE}.end, {TABLE}.get_column('end').at(-1)]")
         assert edge == last
         assert page.locator(".rows").screenshot() != picture
@@ -184,7 +185,7 @@ def test_page_of_a_dead_server_says_offline_and_comes_back_by_itself(browser):
             playwright.expect(chip).to_contain_text("OFFLINE", timeout=10_000)
             playwright.expect(page.locator("#banner")).to_contain_text("comes back by itself")
             with served(console(store), port):
-                page.wait_for_function("window.first === undefined", timeout=WAIT)
+                wait_until(page, "window.first === undefined", timeout=WAIT)
                 page.wait_for_selector("html[data-ready]", timeout=WAIT, state="attached")
                 playwright.expect(page.locator("span.status")).to_contain_text("LIVE")
     finally:

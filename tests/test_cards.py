@@ -9,6 +9,7 @@ from console_stand_in import SpokenControl, anomaly, findings
 from panel.models.esm import DataEvent
 
 from tracewave_panel.app.card import card_json, card_text
+from tracewave_panel.app.notices import Said
 from tracewave_panel.app.views.cards import Cards
 from tracewave_panel.feeds import WIKIMEDIA
 from tracewave_panel.model import Label
@@ -31,7 +32,7 @@ class Session:
     def look(self) -> None:
         page = self.store.anomalies(self._cursor)
         self._cursor = page.cursor
-        self.view.tell(page.items, None, self.control.labels())
+        self.view.tell(page.items, None, Said.to(self.control))
 
     def press(self, **message) -> dict:
         """What the page is answered when it says this."""
@@ -52,13 +53,14 @@ def store():
 
 
 def test_card_without_a_label_says_so():
-    assert card_json(anomaly(T), {}, "/s")["label"] is None
+    assert card_json(anomaly(T), Said(), WIKIMEDIA)["label"] is None
 
 
 def test_card_says_who_labelled_it_cut_to_one_line():
     told = anomaly(T)
     label = Label(told.id, "real", T + 9, "Ada\n\u202eLovelace" + "e" * 60)
-    said = card_json(told, {told.id: label, "other": Label("other", "not_real", T)}, "/s")["label"]
+    given = Said({told.id: label, "other": Label("other", "not_real", T)})
+    said = card_json(told, given, WIKIMEDIA)["label"]
     assert (said["verdict"], said["at"]) == ("real", T + 9)
     assert said["by"].startswith("Ada Lovelacee")
     assert len(said["by"]) == 40
@@ -66,12 +68,12 @@ def test_card_says_who_labelled_it_cut_to_one_line():
 
 def test_text_of_a_card_is_made_once_until_it_or_its_label_changes():
     told, label = anomaly(T, id="cached once"), Label("cached once", "real", T)
-    first = card_text(told, {}, "/s")
-    assert card_text(told, {"another": label}, "/s") is first
-    labelled = card_text(told, {told.id: label}, "/s")
+    first = card_text(told, Said(), WIKIMEDIA)
+    assert card_text(told, Said({"another": label}), WIKIMEDIA) is first
+    labelled = card_text(told, Said({told.id: label}), WIKIMEDIA)
     assert labelled is not first
-    assert card_text(anomaly(T, id="cached once"), {told.id: label}, "/s") is labelled
-    assert json.loads(labelled) == json.loads(json.dumps(card_json(told, {told.id: label}, "/s")))
+    assert card_text(anomaly(T, id="cached once"), Said({told.id: label}), WIKIMEDIA) is labelled
+    assert json.loads(labelled) == json.loads(json.dumps(card_json(told, Said({told.id: label}), WIKIMEDIA)))
 
 
 def test_nothing_is_sent_when_nothing_changed(store):
@@ -111,7 +113,7 @@ def test_label_that_is_refused_changes_no_card_and_is_answered_in_words(store):
 def test_without_a_control_labels_are_shown_and_refused_in_words(store):
     session = Session(store, SpokenControl(given={"new": Label("new", "real", T)}))
     session.view = Cards(WIKIMEDIA)
-    session.view.tell(store.anomalies().items, None, session.control.labels())
+    session.view.tell(store.anomalies().items, None, Said.to(session.control))
     assert session.cards[0]["label"]["verdict"] == "real"
     assert "not taken" in session.press(id="new", verdict=None, number=1)["error"]
 

@@ -83,9 +83,9 @@ class SlowControl(SpokenControl):
 
     may = threading.Event()
 
-    def label(self, anomaly_id, verdict):
+    def label(self, anomaly_id, verdict, by=""):
         assert self.may.wait(20)
-        super().label(anomaly_id, verdict)
+        super().label(anomaly_id, verdict, by)
 
 
 def test_label_waits_for_the_server_and_is_not_shown_before(browser, store):

@@ -176,11 +176,11 @@ def test_what_a_person_got_wrong_is_said_in_words_with_exit_code_2(arguments, wo
 
 def test_doctor_tells_of_everything_and_fails_where_the_feed_cannot_be_reached(tmp_path):
     nobody = f"wikimedia.url=http://127.0.0.1:{free_port()}/v2/stream/recentchange"
-    where = ("--port", str(free_port()), "--data", str(tmp_path))
+    where = ("--port", str(free_port()), "--api-port", str(free_port()), "--data", str(tmp_path))
     done = tracewave("doctor", *where, "--set", nobody)
     assert done.returncode == 1, done.stderr
     told = dict(line[6:].split(": ", 1) for line in done.stdout.splitlines())
-    assert set(told) == {"Python", "packages", "port", "data folder", "bundled recording", "live feed"}
+    assert set(told) == {"Python", "packages", "port", "API port", "data folder", "bundled recording", "live feed"}
     assert [line[6:15] for line in done.stdout.splitlines() if line.startswith("FAIL")] == ["live feed"]
     assert "cannot be reached" in told["live feed"]
     assert list(tmp_path.iterdir()) == []

@@ -91,7 +91,7 @@ def test_other_variables_of_the_environment_are_left_alone():
         ("windows.width=3", "did you mean window.width?"),
         ("window=3", "did you mean window.width?"),
         ("window.width.x=3", "there is no such setting"),
-        ("qqqqqqqqqqqq=3", "there is no such setting; there are bus, calibration, detectors, ensemble"),
+        ("qqqqqqqqqqqq=3", "there is no such setting; there are access, bus, calibration, detectors, ensemble"),
         ("bus.qqqqqqqqqqqqqqq=3", "there is no such setting; there are bus.capacity"),
         ("window.__class__=3", "there is no such setting"),
         ("__struct_fields__.x=3", "there is no such setting"),
@@ -228,3 +228,61 @@ def test_without_river_the_other_detectors_run_and_it_is_said():
     done = subprocess.run([sys.executable, "-c", _WITHOUT_RIVER], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "zscore ewma novelty seasonal"
     assert "river is not installed, so trees does not take part: pip install river" in done.stdout
+
+
+ROUTES = """
+[[notify]]
+name = "ops"
+url = "mailto://who:hidden@example.org"
+severity = "critical"
+dimensions = {wiki = ["dewiki", "en*"]}
+
+[[notify]]
+name = "hook"
+webhook = "https://example.org/hidden"
+secret = "env:HOOK_SECRET"
+limit = 5
+"""
+
+
+def test_list_of_tables_becomes_routes_in_their_order(tmp_path):
+    ops, hook = load_settings(write(tmp_path, ROUTES), {}).notify
+    assert (ops.name, ops.severity.value, ops.dimensions) == ("ops", "critical", {"wiki": ("dewiki", "en*")})
+    assert (hook.name, hook.limit, hook.closing) == ("hook", 5, True)
+    assert "hidden" not in repr(load_settings(write(tmp_path, ROUTES), {}))
+
+
+def test_list_of_tables_is_replaced_as_a_whole_by_a_later_place(tmp_path):
+    given = 'notify=[{name = "other", url = "json://example.org"}]'
+    assert [route.name for route in load_settings(write(tmp_path, ROUTES), {}, [given]).notify] == ["other"]
+    assert load_settings(write(tmp_path, ROUTES), {}, ["notify=[]"]).notify == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (('name = "hook"', 'name = "ops"'), "notify, table 2: another one is called ops already"),
+        (('name = "hook"', ""), "notify, table 2: not allowed: Object missing required field `name`"),
+        (("webhook =", "webhok ="), "notify, table 2: not allowed: Object contains unknown field `webhok`"),
+        (("limit = 5", "limit = 'x'"), "notify, table 2: not allowed: Expected `int`, got `str` - at `$.limit`"),
+        (("limit = 5", "severity = 'loud'"), "notify, table 2: not allowed: Invalid enum value 'loud'"),
+        (("mailto://", ""), "notify, table 1: not allowed: url is not an Apprise URL"),
+        (("https://", "ftp://"), "notify, table 2: not allowed: webhook is not an address"),
+        (("url = ", "hours = '25:00-26:00'\nurl = "), "notify, table 1: not allowed: hours: '25:00-26:00'"),
+        (('["dewiki", "en*"]', '"dewiki"'), "Expected `array`, got `str` - at `$.dimensions[...]`"),
+    ],
+)
+def test_bad_table_of_a_list_is_named_and_its_address_is_not_shown(tmp_path, change, said):
+    message = refusal(write(tmp_path, ROUTES.replace(*change)))
+    assert said in message
+    assert message.startswith(str(tmp_path))
+    assert "hidden" not in message
+
+
+@pytest.mark.parametrize(
+    "text", ["[notify]\nname = 'ops'\nurl = 'json://hidden'", "notify = 'json://hidden'", "notify = ['json://hidden']"]
+)
+def test_list_of_tables_that_is_none_is_refused_without_showing_what_it_is(tmp_path, text):
+    message = refusal(write(tmp_path, text))
+    assert "notify" in message
+    assert "hidden" not in message

@@ -8,6 +8,7 @@ import time
 import pytest
 from console_stand_in import SpokenControl, analysis, console, findings, served
 from visiting import WAIT, visit
+from waiting import wait_until
 
 from tracewave_panel.model import Quality
 from tracewave_panel.stores.ring import RingStore
@@ -25,7 +26,7 @@ def column(page, name: str) -> list:
 
 
 def rows_reach(page, count: int) -> None:
-    page.wait_for_function(f"{TABLE}.get_column('start').length === {count}", timeout=WAIT)
+    wait_until(page, f"{TABLE}.get_column('start').length === {count}", timeout=WAIT)
 
 
 def test_window_that_is_told_again_changes_where_it_lies(browser):
@@ -37,7 +38,7 @@ def test_window_that_is_told_again_changes_where_it_lies(browser):
         rows_reach(seen.page, 3)
         assert column(seen.page, "observed") == [41.0, None, 41.0]
         store.append(findings(BEGIN + 4, analysis(BEGIN + 1, 33.0, quality=Quality.REVISED, revision=1)))
-        seen.page.wait_for_function(f"{TABLE}.get_column('observed')[1] === 33", timeout=WAIT)
+        wait_until(seen.page, f"{TABLE}.get_column('observed')[1] === 33", timeout=WAIT)
         assert column(seen.page, "start") == [(BEGIN + n) * 1000 for n in range(3)]
         assert column(seen.page, "gap") == [None, None, None]
         assert seen.errors == []
@@ -62,7 +63,7 @@ def test_page_holds_a_quarter_of_an_hour(browser):
         rows_reach(seen.page, 900)
         for second in range(3):
             store.append(findings(BEGIN + second + 1, analysis(BEGIN + second)))
-        seen.page.wait_for_function(f"{TABLE}.get_column('start').at(-1) === {(BEGIN + 2) * 1000}", timeout=WAIT)
+        wait_until(seen.page, f"{TABLE}.get_column('start').at(-1) === {(BEGIN + 2) * 1000}", timeout=WAIT)
         starts = column(seen.page, "start")
         assert starts == [(BEGIN - 897 + n) * 1000 for n in range(900)]
 
@@ -89,7 +90,7 @@ def test_page_that_shows_something_else_is_loaded_again(browser, what):
             control.run += 1
             store.clear()
         store.append(findings(BEGIN + 2, analysis(BEGIN + 1)))
-        page.wait_for_function("window.mark === undefined", timeout=WAIT)
+        wait_until(page, "window.mark === undefined", timeout=WAIT)
         playwright.expect(page.locator(".row.lane")).to_have_count(5, timeout=WAIT)
         assert seen.errors == []
 
@@ -100,4 +101,4 @@ def test_page_answers_how_far_it_has_drawn(browser):
     with served(console(store)) as port, visit(browser, port) as seen:
         rows_reach(seen.page, 1)
         frames = "Bokeh.documents.map(each => each.get_model_by_name('frames')).find(each => each)"
-        seen.page.wait_for_function(f"{frames}.seen === JSON.parse({frames}.text).number", timeout=WAIT)
+        wait_until(seen.page, f"{frames}.seen === JSON.parse({frames}.text).number", timeout=WAIT)

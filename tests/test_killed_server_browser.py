@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 from running import Program, free_port, running, until
 from visiting import is_ready, watched
+from waiting import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -22,8 +23,8 @@ MOVES = "end => window.tracewave?.row?.end > end"
 
 @contextmanager
 def simulated(port: int, folder):
-    serve = ("-m", "tracewave_panel", "serve", "--source", "synthetic", "--port", str(port), "--data", str(folder))
-    with running(*serve) as program:
+    serve = ("-m", "tracewave_panel", "serve", "--source", "synthetic", "--port", str(port), "--api-port", "0")
+    with running(*serve, "--data", str(folder)) as program:
         program.wait_for("Tracewave is at ", 90)
         yield program
 
@@ -33,8 +34,8 @@ def word(page) -> str:
 
 
 def moving(page, timeout: float = 30_000) -> None:
-    page.wait_for_function("window.tracewave?.row != null", timeout=timeout)
-    page.wait_for_function(MOVES, arg=page.evaluate("window.tracewave.row.end"), timeout=timeout)
+    wait_until(page, "window.tracewave?.row != null", timeout=timeout)
+    wait_until(page, MOVES, arg=page.evaluate("window.tracewave.row.end"), timeout=timeout)
 
 
 def killed(program: Program, page) -> tuple[str, float]:
@@ -56,7 +57,7 @@ def open_page(browser, port: int):
 
 
 def came_back(page, began: float) -> float:
-    page.wait_for_function("window.first === undefined", timeout=60_000)
+    wait_until(page, "window.first === undefined", timeout=60_000)
     is_ready(page)
     moving(page)
     return time.monotonic() - began

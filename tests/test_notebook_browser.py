@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 from running import ROOT, Program, running, until
+from waiting import wait_until
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
 
@@ -116,9 +117,9 @@ def test_page_moves_in_the_cell_until_it_is_stopped_and_the_kernel_leaves_nothin
         frame = page_in_cell(seen)
         assert "embed=1&theme=light" in frame.url  # JupyterLab's own theme, whatever the system likes
         assert frame.evaluate("() => document.documentElement.dataset.theme") == "light"
-        frame.wait_for_function(f"({ROW_END})() > 0", timeout=WAIT)
+        wait_until(frame, f"({ROW_END})() > 0", timeout=WAIT)
         before = frame.evaluate(ROW_END)
-        frame.wait_for_function(f"({ROW_END})() >= {before} + 3", timeout=WAIT)
+        wait_until(frame, f"({ROW_END})() >= {before} + 3", timeout=WAIT)
         assert frame.locator(".status").first.inner_text().startswith("SIMULATED")
         if pictures := os.environ.get("TRACEWAVE_PICTURES"):
             seen.page.screenshot(path=f"{pictures}/notebook.png")
@@ -150,6 +151,6 @@ def test_kernel_that_is_restarted_takes_the_page_with_it_and_starts_another(brow
         run_to(seen, 0)
         until(lambda: page_in_cell(seen).url != first, 60)
         frame = page_in_cell(seen)
-        frame.wait_for_function(f"({ROW_END})() > 0", timeout=WAIT)
+        wait_until(frame, f"({ROW_END})() > 0", timeout=WAIT)
         assert len(lab.kernels()) == 1
         assert seen.errors == []

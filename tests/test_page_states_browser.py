@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import pytest
 from console_stand_in import SpokenControl, analysis, anomaly, console, findings, served
 from visiting import WAIT, is_ready, running, told_store, visit, watched
+from waiting import wait_until
 
 from tracewave_panel.model import Origin
 from tracewave_panel.ports import FeedState
@@ -108,7 +109,7 @@ def test_paused_page_says_so_counts_what_waits_and_goes_on(browser):
         assert page.evaluate("window.tracewave.row.end") == held
         page.keyboard.press("Space")
         expect(banner).to_be_hidden()
-        page.wait_for_function("held => window.tracewave.row.end > held + 1000", arg=held, timeout=WAIT)
+        wait_until(page, "held => window.tracewave.row.end > held + 1000", arg=held, timeout=WAIT)
         assert seen.errors == []
 
 
@@ -221,6 +222,7 @@ def episodes_come_and_go(store: RingStore):
         thread.join()
 
 
+@pytest.mark.slow
 def test_what_is_told_while_pages_load_is_not_lost(browser):
     store = RingStore()
     with served(console(store)) as port:

@@ -8,6 +8,7 @@ import pytest
 from console_stand_in import console, served
 from page_checks import axe_source, check_axe, check_contrast, check_jumps, check_layout
 from visiting import WAIT, is_ready, running, told_store, visit
+from waiting import wait_until
 
 from tracewave_panel.app.pages import PAGES
 
@@ -32,7 +33,7 @@ def address(name: str) -> str:
     return "/" if name == "live" else f"/{name}"
 
 
-@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize("theme", ["dark", pytest.param("light", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", NAMES)
 def test_page_is_sound_at_every_width(browser, port, name, theme):
     SCREENSHOTS.mkdir(exist_ok=True)
@@ -62,7 +63,7 @@ def test_page_is_sound_at_every_width(browser, port, name, theme):
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "live"])
 def test_other_pages_build_no_plots_and_ask_for_no_script_of_the_live_page(browser, port, name):
     with visit(browser, port, address(name)) as seen:
-        seen.page.wait_for_function("window.tracewave.server && window.Bokeh?.documents?.length > 0", timeout=WAIT)
+        wait_until(seen.page, "window.tracewave.server && window.Bokeh?.documents?.length > 0", timeout=WAIT)
         assert seen.page.evaluate(PLOTS) == 0
         assert not any("/timeline.js" in asked for asked in seen.requests)
         assert seen.page.locator("canvas").count() == 0
@@ -90,8 +91,8 @@ def test_page_that_came_from_another_one_is_live_again_after_a_look_at_health(br
         page = seen.page
         page.get_by_role("navigation").get_by_text("Live", exact=True).click()
         is_ready(page)
-        page.wait_for_function("window.tracewave?.row != null", timeout=WAIT)
+        wait_until(page, "window.tracewave?.row != null", timeout=WAIT)
         before = page.evaluate("window.tracewave.row.end")
-        page.wait_for_function("end => window.tracewave.row.end > end", arg=before, timeout=WAIT)
+        wait_until(page, "end => window.tracewave.row.end > end", arg=before, timeout=WAIT)
         assert page.evaluate(PLOTS) > 5
         assert seen.errors == []

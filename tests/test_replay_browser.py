@@ -11,6 +11,7 @@ import pytest
 from console_stand_in import analysis, anomaly, console, findings, served
 from test_brushed import seconds
 from visiting import WAIT, visit
+from waiting import wait_until
 
 from tracewave_panel.stores.ring import RingStore
 
@@ -56,7 +57,7 @@ def test_picked_card_is_brushed_and_what_changed_ranks_its_stretch(browser, stor
         changed = page.locator(".changed").first
         expect(changed).to_contain_text("Drag over the pulse")
         page.locator("article h3", has_text="The burst").click()
-        page.wait_for_function("window.tracewave.timeline.brushed !== null", timeout=WAIT)
+        wait_until(page, "window.tracewave.timeline.brushed !== null", timeout=WAIT)
         brushed = page.evaluate("window.tracewave.timeline.brushed")
         assert brushed == {"from": 1000 * opened, "until": 1000 * (opened + LASTED)}
         assert page.evaluate("window.tracewave.timeline.from <= window.tracewave.timeline.brushed.from")

@@ -58,10 +58,13 @@ def test_port_that_is_taken_is_said_in_words_with_exit_code_2(tmp_path):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        answered = tracewave("serve", "--port", port, "--source", "synthetic", "--data", str(tmp_path))
-    assert answered.returncode == 2
-    assert f"port {port} on 127.0.0.1 is taken" in answered.stderr
-    assert "Traceback" not in answered.stderr
+        ports = {"tracewave: port": ("--port", port), "--api-port sets it": ("--port", "0", "--api-port", port)}
+        for words, told in ports.items():
+            answered = tracewave("serve", *told, "--source", "synthetic", "--data", str(tmp_path))
+            assert answered.returncode == 2
+            assert f"port {port} on 127.0.0.1 is taken" in answered.stderr
+            assert words in answered.stderr
+            assert "Traceback" not in answered.stderr
 
 
 def test_second_server_on_the_same_data_folder_goes_on_without_history(tmp_path):

@@ -8,6 +8,7 @@ import time
 
 import pytest
 from running import CAPTURE, ask, event_stream, free_port, serving, until
+from waiting import wait_until
 
 pytestmark = pytest.mark.browser
 NOBODY = "wikimedia.url=http://127.0.0.1:{}/v2/stream/recentchange"
@@ -28,15 +29,16 @@ def words_of(page) -> str:
     return page.locator(".status").first.inner_text(timeout=20_000)
 
 
+@pytest.mark.slow
 def test_fresh_server_shows_moving_data_and_a_card_within_a_minute_and_asks_nothing_outside(browser, tmp_path):
     with serving("--data", str(tmp_path), "--set", NOBODY.format(free_port())) as (_, address):
         began = time.monotonic()
         page, seen = open_page(browser, address)
         until(lambda: "SIMULATED" in words_of(page), 25)
         assert "bundled simulation, not the live feed" in page.locator("#banner").inner_text()
-        page.wait_for_function("() => window.tracewave.row !== null", timeout=20_000)
+        wait_until(page, "() => window.tracewave.row !== null", timeout=20_000)
         first = page.evaluate("() => window.tracewave.row.end")
-        page.wait_for_function(f"() => window.tracewave.row.end >= {first} + 3", timeout=20_000)
+        wait_until(page, f"() => window.tracewave.row.end >= {first} + 3", timeout=20_000)
         page.locator("article").first.wait_for(timeout=60_000)
         assert time.monotonic() - began < 60
         assert "commons.wikimedia.org" in page.locator("article").first.inner_text()
@@ -90,7 +92,7 @@ def test_page_goes_over_to_the_live_feed_by_itself(browser, tmp_path):
         until(lambda: "SIMULATED" in words_of(page), 25)
         with event_stream("--port", str(port), "--count", "100000", "--rate", "30", "--canaries", "1"):
             until(lambda: words_of(page).startswith("LIVE"), 60)
-            page.wait_for_function("() => window.tracewave.row !== null", timeout=20_000)
+            wait_until(page, "() => window.tracewave.row !== null", timeout=20_000)
             assert page.locator("#banner").is_hidden()
             assert seen["outside"] == []
             page.close()

@@ -34,8 +34,8 @@ def test_every_store_keeps_the_promises_of_the_port(name, tmp_path):
 
 
 class Backwards(RingStore):
-    def analyses(self, after=0, limit=1000):
-        page = super().analyses(after, limit)
+    def analyses(self, after=0, limit=1000, **within):
+        page = super().analyses(after, limit, **within)
         return msgspec.structs.replace(page, items=page.items[::-1])
 
 
@@ -71,8 +71,8 @@ class NeverCloses(RingStore):
 
 
 class SkipsNews(RingStore):
-    def analyses(self, after=0, limit=1000):
-        page = super().analyses(after, limit)
+    def analyses(self, after=0, limit=1000, **within):
+        page = super().analyses(after, limit, **within)
         return page if after == 0 or not page.items else Page((), page.cursor)
 
 

@@ -10,6 +10,7 @@ from itertools import pairwise
 import pytest
 from console_stand_in import analysis, anomaly, console, findings, served
 from visiting import WAIT, running, told_store, visit
+from waiting import wait_until
 
 from tracewave_panel.model import Quality
 from tracewave_panel.stores.ring import RingStore
@@ -103,13 +104,13 @@ def test_zoom_and_pan_survive_the_next_window_and_double_click_follows(live):
     held, last = live.evaluate(VIEW), live.evaluate(LAST)
     assert held[1] - held[0] < 200_000
     assert held[1] < last
-    live.wait_for_function(f"{LAST} >= {last} + 2000", timeout=WAIT)
+    wait_until(live, f"{LAST} >= {last} + 2000", timeout=WAIT)
     assert live.evaluate(VIEW) == held
     assert f"from={held[0] / 1000:.0f}" in live.url
     live.mouse.dblclick(*spot(live, 0.5, "lane"))
     expect(live.locator("#follow")).to_be_hidden()
     assert live.evaluate(f"{AXIS}.until === {LAST}")
-    live.wait_for_function("!location.search.includes('from=')", timeout=WAIT)
+    wait_until(live, "!location.search.includes('from=')", timeout=WAIT)
 
 
 def test_shift_and_drag_pans_on_the_pulse_and_no_margin_is_left_on_the_right(sheet):
@@ -135,7 +136,7 @@ def test_pause_holds_the_picture_counts_what_waits_and_going_on_shows_it_all(liv
     held = live.evaluate(LAST)
     button.click()
     expect(banner).to_be_hidden()
-    live.wait_for_function(f"{LAST} >= {held} + 3000", timeout=WAIT)
+    wait_until(live, f"{LAST} >= {held} + 3000", timeout=WAIT)
     assert live.evaluate(f"{AXIS}.until === {LAST}")
 
 
@@ -172,7 +173,7 @@ def test_drag_over_the_pulse_brushes_and_the_others_hear_of_it_when_it_settles(s
     drag(sheet, spot(sheet, 0.3), spot(sheet, 0.5))
     assert brushed(sheet) == pytest.approx([0.3, 0.5], abs=0.01)
     expect(sheet.locator("#glass .brush")).to_be_visible()
-    sheet.wait_for_function(f"window.heard.at(-1)?.end === {AXIS}.brushed.until")
+    wait_until(sheet, f"window.heard.at(-1)?.end === {AXIS}.brushed.until")
     told = sheet.evaluate("window.heard.at(-1)")
     assert told["end"] - told["start"] == pytest.approx(60_000, abs=3000)
     assert f"brush={told['start'] / 1000:.0f}..{told['end'] / 1000:.0f}" in sheet.url
@@ -195,7 +196,7 @@ def test_brush_is_moved_and_its_handles_resize_it_by_mouse_and_by_key(sheet):
 @pytest.mark.parametrize("how", ["escape", "click outside", "another part of the page"])
 def test_brush_is_cleared(sheet, how):
     drag(sheet, spot(sheet, 0.3), spot(sheet, 0.5))
-    sheet.wait_for_function("location.search.includes('brush=')")
+    wait_until(sheet, "location.search.includes('brush=')")
     if how == "escape":
         sheet.keyboard.press("Escape")
     elif how == "click outside":
@@ -203,7 +204,7 @@ def test_brush_is_cleared(sheet, how):
     else:
         sheet.evaluate("window.tracewave.announce('brush', null)")
     expect(sheet.locator("#glass .brush")).to_be_hidden()
-    sheet.wait_for_function("!location.search.includes('brush=')")
+    wait_until(sheet, "!location.search.includes('brush=')")
 
 
 def test_b_brushes_from_the_cursor_to_the_cursor(sheet):
@@ -263,7 +264,7 @@ def test_replay_sweeps_the_cursor_through_the_episode_and_escape_stops_it(sheet)
     expect(sheet.locator("#sheet-state")).to_contain_text("Replaying")
     expect(sheet.locator("#sheet-state")).to_contain_text("10×")
     first = sheet.evaluate(f"{AXIS}.cursor")
-    sheet.wait_for_function(f"{AXIS}.cursor >= {first} + 8000", timeout=WAIT)
+    wait_until(sheet, f"{AXIS}.cursor >= {first} + 8000", timeout=WAIT)
     sheet.keyboard.press("Escape")
     expect(sheet.locator("#sheet-state")).to_be_empty()
     at = sheet.evaluate(f"{AXIS}.cursor")
@@ -320,7 +321,7 @@ def test_nothing_outside_the_plots_moves_between_two_windows(browser, width):
     ):
         page.wait_for_timeout(1500)
         before, last = page.evaluate(PLACES), page.evaluate(LAST)
-        page.wait_for_function(f"{LAST} >= {last} + 2000", timeout=WAIT)
+        wait_until(page, f"{LAST} >= {last} + 2000", timeout=WAIT)
         assert page.evaluate(PLACES) == before
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -14,8 +12,11 @@ from typing import Any, Literal
 import click
 
 from tracewave_panel import __version__, playback
+from tracewave_panel.cli_access import password, token
 from tracewave_panel.cli_lab import calibrate, evaluate, nab
+from tracewave_panel.cli_notify import notify
 from tracewave_panel.cli_options import Duration, Speed, progress_bar, settings_from, with_settings
+from tracewave_panel.cli_serve import serve
 from tracewave_panel.codec import to_json
 from tracewave_panel.errors import ConfigError, TracewaveError
 from tracewave_panel.feeds import FEEDS, WIKIMEDIA
@@ -44,53 +45,6 @@ def main(verbose: bool) -> None:
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-
-
-@main.command()
-@click.option("--source", default="auto", show_default=True, help="auto, wikimedia, synthetic or recording:PATH.")
-@click.option("--speed", type=Speed(), default="1", show_default=True, help="Of recordings: a factor, or max.")
-@click.option("--port", type=click.IntRange(0, 65535), default=5006, show_default=True)
-@click.option("--address", default="127.0.0.1", show_default=True)
-@click.option("--data", type=click.Path(path_type=Path), default=Path("data"), show_default=True, help="Data folder.")
-@with_settings
-def serve(
-    source: str,
-    speed: float | None,
-    port: int,
-    address: str,
-    data: Path,
-    config: Path | None,
-    assignments: tuple[str, ...],
-) -> None:
-    """Run the pipeline and the dashboard."""
-    from tracewave_panel.app.server import start  # noqa: PLC0415 (Panel takes seconds to import)
-    from tracewave_panel.app.state import Console  # noqa: PLC0415
-    from tracewave_panel.plan import Planner  # noqa: PLC0415
-    from tracewave_panel.runtime import Runtime  # noqa: PLC0415
-
-    settings = settings_from(config, assignments)
-    planner = Planner(settings, source, speed=speed, data=data)
-    runtime = Runtime(settings, planner, data=data)
-
-    async def run() -> None:
-        stopping = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-        console = Console(runtime.feed, runtime.store, runtime)
-        server = start(console, address=address, port=port, sessions=settings.page.sessions)
-        runtime.start()
-        click.echo(f"Tracewave is at http://{address}:{server.port} (Ctrl-C stops it)")
-        sys.stdout.flush()
-        await stopping.wait()
-        click.echo("Stopping: committing what was seen")
-        server.stop(wait=False)
-        await asyncio.to_thread(runtime.stop)
-
-    asyncio.run(run())
-    # everything is committed and every thread joined; the interpreter's own teardown would take seconds for nothing
-    logging.shutdown()
-    sys.stdout.flush()
-    os._exit(0)
 
 
 @main.command()
@@ -213,13 +167,14 @@ def query(sql: str, data: Path, form: Literal["table", "json", "csv"]) -> None:
 
 @main.command()
 @click.option("--port", type=int, default=5006, show_default=True)
+@click.option("--api-port", type=int, default=8000, show_default=True)
 @click.option("--data", type=click.Path(path_type=Path), default=Path("data"), show_default=True, help="Data folder.")
 @with_settings
-def doctor(port: int, data: Path, config: Path | None, assignments: tuple[str, ...]) -> None:
-    """Check versions, port, data folder and feed, and say what to do."""
+def doctor(port: int, api_port: int, data: Path, config: Path | None, assignments: tuple[str, ...]) -> None:
+    """Check versions, ports, data folder and feed, and say what to do."""
     from tracewave_panel.doctor import examine  # noqa: PLC0415
 
-    findings = asyncio.run(examine(settings_from(config, assignments), port=port, data=data))
+    findings = asyncio.run(examine(settings_from(config, assignments), port=port, api_port=api_port, data=data))
     for finding in findings:
         click.echo(f"{'ok  ' if finding.fine else 'FAIL'}  {finding.subject}: {finding.words}")
     if not all(finding.fine for finding in findings):
@@ -246,3 +201,7 @@ def simulate(
 main.add_command(calibrate)
 main.add_command(evaluate)
 main.add_command(nab)
+main.add_command(notify)
+main.add_command(password)
+main.add_command(serve)
+main.add_command(token)

@@ -1,7 +1,8 @@
 """Settings from a TOML file, the environment and the command line; the later wins.
 
 ``tracewave.toml`` holds tables (``[window]`` ``width = 60``); the environment the same keys as
-``TRACEWAVE_WINDOW__WIDTH=60``; the command line as ``--set window.width=60``.
+``TRACEWAVE_WINDOW__WIDTH=60``; the command line as ``--set window.width=60``. A list of tables
+(``[[notify]]``) is given as a whole; its values may be secret, and no message shows one.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import math
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, get_origin, get_type_hints
+from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Struct
@@ -127,10 +128,39 @@ def _table(settings: Settings, path: Sequence[str]) -> Mapping[str, Any] | None:
 
 def _converted(section: Struct, name: str, value: Any, where: str) -> Any:
     kind = get_type_hints(type(section))[name]
+    entry = _entry(kind)
+    if entry is not None:
+        return _entries(entry, value, where)
     try:
         return _finite(msgspec.convert(_literal(value, kind), kind, strict=False))
     except ValueError as error:
-        raise ConfigError(f"{where}: {value!r} is not allowed: {error}") from error
+        told = "that value" if getattr(section, "discreet", False) else repr(value)
+        raise ConfigError(f"{where}: {told} is not allowed: {error}") from error
+
+
+def _entry(kind: Any) -> type[Struct] | None:
+    """What the tables of a list of tables become; None for any other kind of setting."""
+    entry = get_args(kind)[0] if get_origin(kind) is tuple else None
+    return entry if isinstance(entry, type) and issubclass(entry, Struct) else None
+
+
+def _entries(entry: type[Struct], value: Any, where: str) -> tuple[Struct, ...]:
+    try:
+        tables = _literal(value, tuple) if isinstance(value, str) and value.startswith("[") else value
+    except ValueError:
+        tables = None
+    if not isinstance(tables, list) or not all(isinstance(table, Mapping) for table in tables):
+        raise ConfigError(f"{where}: a list of tables is wanted, each with {', '.join(entry.__struct_fields__)}")
+    made: dict[str, Struct] = {}
+    for number, table in enumerate(tables, 1):
+        try:
+            built: Any = msgspec.convert(table, entry, strict=False)
+        except ValueError as error:
+            raise ConfigError(f"{where}, table {number}: not allowed: {error}") from None
+        if built.name in made:
+            raise ConfigError(f"{where}, table {number}: another one is called {built.name} already")
+        made[built.name] = built
+    return tuple(made.values())
 
 
 def _finite(value: Any) -> Any:
@@ -154,7 +184,7 @@ def _assign(settings: Settings, path: tuple[str, ...], changed: Mapping[str, _Ch
 
 def _literal(value: Any, kind: Any) -> Any:
     """Text such as ``edit,new`` or ``["edit", "new"]`` as a list, where a list is wanted."""
-    if get_origin(kind) is not tuple or not isinstance(value, str):
+    if (get_origin(kind) or kind) is not tuple or not isinstance(value, str):
         return value
     if not value.startswith("["):
         return [part.strip() for part in value.split(",") if part.strip()]
@@ -165,11 +195,15 @@ def _literal(value: Any, kind: Any) -> Any:
 
 
 def _unknown(key: str, where: str) -> ConfigError:
+    section = key.split(".", maxsplit=1)[0]
+    entry = _entry(get_type_hints(Settings).get(section))
+    if entry is not None:
+        fields = ", ".join(f"{section}.{name}" for name in entry.__struct_fields__)
+        return ConfigError(f"{where}: write it within [[{section}]] in the settings file; there are {fields}")
     known = [name for name, _ in _flatten(msgspec.to_builtins(Settings()))]
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     if near:
         return ConfigError(f"{where}: there is no such setting; did you mean {near[0]}?")
-    section = key.split(".", maxsplit=1)[0]
     inside = [name for name in known if name.startswith(f"{section}.")]
     listed = ", ".join(inside or sorted({name.split(".")[0] for name in known}))
     return ConfigError(f"{where}: there is no such setting; there are {listed}")

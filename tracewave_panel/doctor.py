@@ -30,13 +30,14 @@ class Finding(msgspec.Struct, frozen=True):
     words: str
 
 
-async def examine(settings: Settings, *, port: int, data: Path) -> list[Finding]:
+async def examine(settings: Settings, *, port: int, api_port: int, data: Path) -> list[Finding]:
     """Look at everything that a first run depends on; changes nothing."""
     unreachable = await probe(settings.wikimedia, PROBE_SECONDS)
     return [
         _python(),
         _packages(),
-        _port(port),
+        _port("port", port, "--port"),
+        _port("API port", api_port, "--api-port, or --no-api"),
         _folder(data),
         _bundled(),
         Finding(
@@ -71,15 +72,15 @@ def _packages() -> Finding:
     return Finding("packages", fine=True, words=shown)
 
 
-def _port(port: int) -> Finding:
+def _port(subject: str, port: int, option: str) -> Finding:
     with socket.socket() as probe_socket:
         probe_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe_socket.bind(("127.0.0.1", port))
         except OSError as error:
-            words = f"{port} cannot be had ({error.strerror}); choose another with --port"
-            return Finding("port", fine=False, words=words)
-    return Finding("port", fine=True, words=f"{port} is free")
+            words = f"{port} cannot be had ({error.strerror}); choose another with {option}"
+            return Finding(subject, fine=False, words=words)
+    return Finding(subject, fine=True, words=f"{port} is free")
 
 
 def _folder(data: Path) -> Finding:

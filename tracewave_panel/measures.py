@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
 from tracewave_panel.buses.memory import MemoryBus
 from tracewave_panel.feeds import Feed
-from tracewave_panel.model import Analysis, Findings, Quality, Score
+from tracewave_panel.metrics import Figures, Histogram, Key, Tally
+from tracewave_panel.metrics.families import WORK_EDGES
+from tracewave_panel.model import Anomaly, Findings, Quality
+from tracewave_panel.ports import SourceStatus
 from tracewave_panel.stores.duckdb import DuckDBStore
 
 __all__ = ["FileSize", "Measures", "in_milliseconds"]
@@ -20,15 +24,29 @@ REMEMBERED = 600
 """Windows whose times the quantiles are of."""
 ASKED_EVERY = 10.0
 """Seconds between two looks at the size of a file."""
+_DELIVERING = frozenset({"live", "catching_up", "replay"})
+_UNREADABLE = ("undecodable", "oversized")
+_READ = ("events", "canaries", "skipped", "duplicates", *_UNREADABLE)
+_SHED: Key = ("events_dropped_total", "buffer")
+_Read = tuple[dict[Key, float], dict[Key, float]]
 
 
 class Measures:
     """Totals and times of one run; its :meth:`take` is the graph's last sink.
 
+    Pages ask for :attr:`totals` and :meth:`gauges`; Prometheus, through
+    :class:`~tracewave_panel.metrics.Metrics`, for :meth:`figures`. Both come from one count.
+
     Parameters
     ----------
     feed
         A window is counted once, by the feed's first metric.
+    width
+        Seconds that a window lasts.
+    detectors
+        Those that are told of before they first judge.
+    clock
+        Seconds since the epoch.
 
     Examples
     --------
@@ -38,40 +56,84 @@ class Measures:
     >>> measures.take(Findings(10.0, 9.0, Status.LIVE, undecodable=2))
     >>> measures.totals["undecodable"]
     2
+    >>> measures.figures().totals["events_undecodable_total",]
+    2
     """
 
-    def __init__(self, feed: Feed) -> None:
-        self._first_metric = feed.metrics[0].name
-        self._first_series = feed.series[0]
-        self._totals: dict[str, int] = {}
-        self._fired: Counter[str] = Counter()
+    def __init__(
+        self,
+        feed: Feed,
+        *,
+        width: float = 1.0,
+        detectors: Sequence[str] = (),
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._tally = Tally(feed, width=width, detectors=detectors)
+        self._clock = clock
         self._seconds: deque[float] = deque(maxlen=REMEMBERED)
-        self._of_quality: Counter[str] = Counter()
-        self._gaps = 0
-        self._last_quality = Quality.OK
-        self._scores: tuple[Score, ...] = ()
-        self._width = 1.0
         self._began: float | None = None
         self._watched: list[Callable[[], dict[str, float]]] = []
+        self._read: list[Callable[[], _Read]] = []
+        self._shed: Callable[[], int] = int
+        self._commits: _Commits | None = None
+
+    def watch_source(self, name: str, status: Callable[[], SourceStatus]) -> None:
+        """Tell what a source read, too, under its short name."""
+
+        def read() -> _Read:
+            told = status()
+            count = Counter(told.counters)
+            return {
+                ("source_messages_total", name): sum(count[what] for what in _READ),
+                ("source_messages_failed_total", name): sum(count[what] for what in _UNREADABLE),
+                ("source_reconnects_total", name): count["reconnects"],
+                ("source_refusals_total", name): count["refusals"],
+            }, {("source_up", name): float(told.state.word in _DELIVERING)}
+
+        self._read.append(read)
+
+    def watch_sinks(self, failures: Mapping[str, int]) -> None:
+        """Tell how often each sink of the graph failed, too."""
+        self._read.append(lambda: ({("sink_failures_total", name): failed for name, failed in failures.items()}, {}))
 
     def watch_bus(self, bus: MemoryBus, capacity: int) -> None:
         """Tell how many events wait, too."""
         self._watched.append(lambda: {"buffer_depth": bus.depth, "buffer_capacity": capacity})
 
+        self._read.append(lambda: ({}, {("buffer_events",): bus.depth, ("buffer_capacity_events",): capacity}))
+        self._shed = lambda: bus.dropped
+
     def watch_history(self, store: DuckDBStore, path: Path) -> None:
         """Tell what is committed to a history, how fast, and how big its file is, too."""
         size = FileSize(path)
+        self._commits = commits = _Commits(store, self._clock)
 
         def gauges() -> dict[str, float]:
             known = {} if (held := size.bytes) is None else {"store_bytes": float(held)}
             return known | {"commits": store.commits} | in_milliseconds("commit", store.commit_seconds)
 
+        def read() -> _Read:
+            return {
+                ("store_commits_total",): commits.seen,
+                ("store_commit_failures_total",): store.failures,
+                ("events_dropped_total", "history"): store.shed,
+            }, {
+                ("store_last_commit_timestamp_seconds",): commits.last,
+                ("store_backlog",): store.backlog,
+                ("store_bytes",): float(size.bytes or 0),
+            }
+
         self._watched.append(gauges)
+        self._read.append(read)
+
+    def go_on_from(self, episodes: Iterable[Anomaly]) -> None:
+        """Take over episodes that a State brought along: they are open, and were counted before."""
+        self._tally.go_on_from(episodes)
 
     @property
     def totals(self) -> dict[str, int]:
         """Counts of this run, by name."""
-        return dict(self._totals)
+        return self._tally.totals
 
     def begin(self) -> None:
         """Say that a batch is about to go through the graph."""
@@ -79,39 +141,15 @@ class Measures:
 
     def take(self, findings: Findings) -> None:
         """Count what a batch gave, and how long it took to here since :meth:`begin`."""
-        windows = 0
-        for analysis in findings.analyses:
-            windows += analysis.metric == self._first_metric
-            self._look_at(analysis)
-        for name, more in (
-            ("events", len(findings.events)),
-            ("windows", windows),
-            ("anomalies", sum(anomaly.opened == anomaly.updated for anomaly in findings.anomalies)),
-            ("late", findings.late),
-            ("dropped", findings.dropped),
-            ("undecodable", findings.undecodable),
-            ("duplicates", findings.duplicates),
-        ):
-            self._totals[name] = self._totals.get(name, 0) + more
-        if windows and self._began is not None:
-            self._seconds.extend([(time.perf_counter() - self._began) / windows] * min(windows, REMEMBERED))
-        self._began = None
-
-    def _look_at(self, analysis: Analysis) -> None:
-        for score in analysis.scores:
-            if score.fired:
-                self._fired[score.detector] += 1
-        if analysis.scores:
-            self._scores = analysis.scores
-        window = analysis.window
-        if window.series != self._first_series or analysis.metric != self._first_metric:
-            return
-        if window.revision == 0:
-            self._gaps += window.quality is Quality.GAP and self._last_quality is not Quality.GAP
-            self._last_quality = window.quality
-        if window.quality is not Quality.OK and window.revision < 2:
-            self._width = window.width
-            self._of_quality[window.quality] += 1
+        began, self._began = self._began, None
+        taken = time.perf_counter()
+        windows = self._tally.take(findings)
+        if windows and began is not None:
+            each = (taken - began) / windows
+            self._seconds.extend([each] * min(windows, REMEMBERED))
+            self._tally.time_windows(each, windows)
+        if self._commits:
+            self._commits.look()
 
     def gauges(self) -> dict[str, float]:
         """Figures by name; what is not known yet is left out.
@@ -124,17 +162,56 @@ class Measures:
         ``buffer_capacity``, of a watched history ``commits``, ``commit_ms_...`` and ``store_bytes``.
         """
         gauges = in_milliseconds("window", self._seconds)
-        for score in self._scores:
-            gauges[f"fired_{score.detector}"] = self._fired[score.detector]
-            if not score.warm:
-                gauges[f"cold_{score.detector}"] = score.windows_left * self._width
-        gauges["gaps"] = self._gaps
-        gauges["anomalies"] = self._totals.get("anomalies", 0)
+        for name, (fired, seconds) in self._tally.judges().items():
+            gauges[f"fired_{name}"] = fired
+            if seconds is not None:
+                gauges[f"cold_{name}"] = seconds
+        gauges["gaps"] = self._tally.gaps
+        gauges["anomalies"] = self.totals.get("anomalies", 0)
         for quality in (Quality.GAP, Quality.REVISED, Quality.BACKFILLED, Quality.PARTIAL):
-            gauges[f"{quality}_seconds"] = self._of_quality[quality] * self._width
+            gauges[f"{quality}_seconds"] = self._tally.seconds_of(quality)
         for watched in self._watched:
             gauges |= watched()
         return gauges
+
+    def figures(self) -> Figures:
+        """Figures for Prometheus, of this run; see :class:`~tracewave_panel.metrics.figures.Measured`."""
+        if self._commits:
+            self._commits.look()
+        counted = self._tally.figures()
+        # what a buffer sheds is told by the window that lacks it, and here even while none closes
+        counted.totals[_SHED] = max(counted.totals[_SHED], self._shed())
+        for read in self._read:
+            totals, levels = read()
+            for key, more in totals.items():
+                counted.totals[key] = counted.totals.get(key, 0) + more
+            counted.levels.update(levels)
+        if self._commits:
+            counted.histograms["store_commit_duration_seconds",] = self._commits.times
+        return counted
+
+
+class _Commits:
+    """Follows a store's commits, of which it remembers the last 600 only: when the last was, and how long each took."""
+
+    def __init__(self, store: DuckDBStore, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._clock = clock
+        self._lock = Lock()
+        self.times = Histogram(WORK_EDGES)  # replaced, not changed: whoever reads it holds one moment
+        self.seen = 0
+        self.last = 0.0
+
+    def look(self) -> None:
+        """Take in what was committed since the last look."""
+        with self._lock:
+            fresh = self._store.commits - self.seen
+            if fresh:
+                times = self.times.copy()
+                times.observe_all(tuple(self._store.commit_seconds)[-fresh:])
+                self.times = times
+                self.seen += fresh
+                self.last = self._clock()
 
 
 def in_milliseconds(what: str, seconds: Collection[float]) -> dict[str, float]:

@@ -24,6 +24,7 @@ __all__ = [
     "Label",
     "LabelVerdict",
     "Mark",
+    "Mute",
     "Origin",
     "Quality",
     "Sample",
@@ -416,6 +417,54 @@ class Label(msgspec.Struct, frozen=True):
     verdict: LabelVerdict
     labelled_at: float
     by: str = ""
+
+
+class Mute(msgspec.Struct, frozen=True):
+    """Silence for notices; pages and stores go on as ever.
+
+    An empty `anomaly_id`, `series`, `metric` or `kind` stands for every one.
+
+    Attributes
+    ----------
+    id
+        What it is taken back by.
+    anomaly_id, series, metric, kind
+        What is silenced: one episode, or all of a sort.
+    given_at, until
+        From when to when it holds; without an end it holds until it is taken back.
+    by
+        Who gave it, as far as that is known. Hostile text.
+
+    Examples
+    --------
+    >>> Mute("m1", given_at=0.0, until=10.0, series="edits", kind="rate_up").holds(9.0)
+    True
+    """
+
+    id: str
+    given_at: float
+    until: float | None = None
+    anomaly_id: str = ""
+    series: str = ""
+    metric: str = ""
+    kind: str = ""
+    by: str = ""
+
+    def holds(self, now: float) -> bool:
+        """Whether it has not run out."""
+        return self.until is None or now < self.until
+
+    def silences(self, anomaly: Anomaly, now: float) -> bool:
+        """Whether notices of this anomaly are not to be sent."""
+        return self.holds(now) and all(
+            wanted in {"", found}
+            for wanted, found in (
+                (self.anomaly_id, anomaly.id),
+                (self.series, anomaly.series),
+                (self.metric, anomaly.metric),
+                (self.kind, anomaly.kind.value),
+            )
+        )
 
 
 class Findings(msgspec.Struct, frozen=True):

@@ -119,8 +119,8 @@ class Pipeline:
             anomalies=tuple(anomalies),
             gaps=tuple(dict.fromkeys(gaps)),
             events=batch.events,
-            late=sum(window.late for window in windows),
-            dropped=sum(window.dropped for window in windows),
+            late=sum(window.late for window in windows if not window.revision),  # a revision repeats both
+            dropped=sum(window.dropped for window in windows if not window.revision),
             undecodable=batch.undecodable,
             duplicates=batch.duplicates,
         )
@@ -167,6 +167,11 @@ class Pipeline:
         if not learned_only:
             self._windows.restore(state.windows)
             self._episodes.restore(state.episodes)
+
+    @property
+    def open_episodes(self) -> tuple[Anomaly, ...]:
+        """Episodes that are open at this moment."""
+        return self._episodes.open
 
     def close(self) -> None:
         """Take the graph apart; streamz keeps sinks alive until then."""

@@ -53,6 +53,13 @@ class Plan(msgspec.Struct, frozen=True):
         """Whether the events are happening now; only then buffers shed and a State is kept."""
         return self.source.origin is Origin.LIVE and not isinstance(self.source, RecordingSource)
 
+    @property
+    def name(self) -> str:
+        """Short name of the source, by which its figures are known."""
+        if isinstance(self.source, RecordingSource):
+            return "recording"
+        return "synthetic" if isinstance(self.source, SyntheticSource) else self.feed.name
+
 
 class Planner:
     """Reads ``--source`` and decides, again each time it is asked, what to run.

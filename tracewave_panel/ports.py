@@ -7,13 +7,29 @@ and :class:`~tracewave_panel.stores.ring.RingStore`.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
-from tracewave_panel.model import Analysis, Anomaly, Batch, Event, Findings, Label, LabelVerdict, Origin
+from tracewave_panel.feeds import Feed
+from tracewave_panel.model import Analysis, Anomaly, Batch, Event, Findings, Label, LabelVerdict, Mark, Mute, Origin
 
-__all__ = ["Bus", "Control", "FeedState", "History", "Page", "SavedState", "Source", "SourceStatus", "Store", "Table"]
+__all__ = [
+    "Archive",
+    "Bus",
+    "Console",
+    "Control",
+    "FeedState",
+    "History",
+    "Page",
+    "RouteStatus",
+    "SavedState",
+    "Source",
+    "SourceStatus",
+    "Store",
+    "Table",
+]
 
 T = TypeVar("T")
 
@@ -128,6 +144,32 @@ class Bus(Protocol):
         ...
 
 
+class RouteStatus(msgspec.Struct, frozen=True):
+    """How one route of notices stands.
+
+    Attributes
+    ----------
+    sent, failed, given_up, held
+        Notices that arrived, tries that failed, notices that were let go after too many tries, and
+        notices that a mute, the rate limit or the time of day held back, since the start.
+    waiting
+        Notices that are still to be sent.
+    last_sent
+        When one last arrived, in epoch seconds.
+    last_error
+        Why the last try failed, without secrets; empty when it did not.
+    """
+
+    name: str
+    sent: int = 0
+    failed: int = 0
+    given_up: int = 0
+    held: int = 0
+    waiting: int = 0
+    last_sent: float | None = None
+    last_error: str = ""
+
+
 class Store(Protocol):
     """Keeps findings, and lets readers follow them by cursor.
 
@@ -139,12 +181,24 @@ class Store(Protocol):
         """Keep what one batch gave. Keys that were written before are written again (upsert)."""
         ...
 
-    def analyses(self, after: int = 0, limit: int = 1000) -> Page[Analysis]:
-        """Analyses appended after the cursor."""
+    def analyses(
+        self, after: int = 0, limit: int = 1000, *, since: float | None = None, until: float | None = None
+    ) -> Page[Analysis]:
+        """Analyses appended after the cursor, of windows that start within ``[since, until)``."""
         ...
 
-    def anomalies(self, after: int = 0, limit: int = 1000) -> Page[Anomaly]:
-        """Tellings of anomalies appended after the cursor; the last telling of an id holds."""
+    def anomalies(
+        self, after: int = 0, limit: int = 1000, *, since: float | None = None, until: float | None = None
+    ) -> Page[Anomaly]:
+        """Tellings appended after the cursor, of anomalies opened within ``[since, until)``; an id's last one holds."""
+        ...
+
+    def anomaly(self, anomaly_id: str) -> Anomaly | None:
+        """Last telling of one anomaly, or None when the store does not hold it."""
+        ...
+
+    def gaps(self, *, since: float | None = None, until: float | None = None) -> tuple[Mark, ...]:
+        """Stretches that the feed did not deliver and that overlap ``[since, until)``, oldest first, each once."""
         ...
 
     def events(self, after: int = 0, limit: int = 1000) -> Page[Event]:
@@ -213,7 +267,12 @@ class Control(Protocol):
         """What the source says about itself."""
         ...
 
-    def label(self, anomaly_id: str, verdict: LabelVerdict | None) -> None:
+    @property
+    def archive(self) -> Archive:
+        """Store with the longest memory: history on disk where it is kept, else what pages read."""
+        ...
+
+    def label(self, anomaly_id: str, verdict: LabelVerdict | None, by: str = "") -> None:
         """Say that an anomaly is real or not; None takes that back.
 
         Raises
@@ -225,6 +284,28 @@ class Control(Protocol):
 
     def labels(self) -> Mapping[str, Label]:
         """Labels that hold, by the anomaly's id; that their anomalies are still held is not promised."""
+        ...
+
+    def mute(self, mute: Mute) -> None:
+        """Send no notices of what it names, for as long as it holds; one with the same id is replaced.
+
+        Raises
+        ------
+        StoreError
+            When it cannot be kept.
+        """
+        ...
+
+    def unmute(self, mute_id: str) -> None:
+        """Take a mute back; without one nothing happens."""
+        ...
+
+    def mutes(self) -> tuple[Mute, ...]:
+        """Mutes that hold at this moment, in the order in which they were given."""
+        ...
+
+    def routes(self) -> tuple[RouteStatus, ...]:
+        """How each route of notices stands, in the order of the settings."""
         ...
 
     def counters(self) -> dict[str, int]:
@@ -258,5 +339,39 @@ class History(Protocol):
         ------
         QueryError
             When the SQL is wrong, not a single SELECT, or takes too long.
+        StoreError
+            When no history is kept, or it cannot be read.
         """
         ...
+
+    def query_arrow(self, sql: str, *, max_rows: int = 100_000, timeout: float = 30.0) -> Any:
+        """Run one SELECT and return a ``pyarrow.Table``; raises as :meth:`query` does."""
+        ...
+
+
+class Archive(NamedTuple):
+    """A store and the name of the numbers that its cursors count in.
+
+    A cursor of another `epoch` leads nowhere.
+    """
+
+    store: Store
+    epoch: str
+
+
+@dataclass(frozen=True)
+class Console:
+    """What pages and API may see of a running pipeline.
+
+    Attributes
+    ----------
+    store
+        What the last quarter of an hour is followed by.
+    history
+        Answers SQL; None where none can be asked.
+    """
+
+    feed: Feed
+    store: Store
+    control: Control
+    history: History | None = None

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from tracewave_panel.config import Settings
-from tracewave_panel.errors import ConfigError
+from tracewave_panel.errors import ConfigError, StoreError, TracewaveError
 from tracewave_panel.feeds import CRYPTO, WIKIMEDIA, Feed
-from tracewave_panel.model import Origin, Status
+from tracewave_panel.model import Batch, Origin, Status
 from tracewave_panel.pipeline import Pipeline
 from tracewave_panel.sources.bundled import BUNDLED_START, bundled_simulation
 from tracewave_panel.sources.recording import RecordingHeader, RecordingWriter, state_beside
+from tracewave_panel.sources.rolling_recording import RollingRecording
 from tracewave_panel.sources.synthetic import simulate, write_simulation
 from tracewave_panel.sources.wikimedia import WikimediaSettings, WikimediaSource
 
-__all__ = ["live_header", "make_simulation", "record"]
+__all__ = ["LastMinutes", "live_header", "make_simulation", "record"]
+
+logger = logging.getLogger(__name__)
 
 _WARM_UP = 3600.0
 
@@ -28,6 +32,40 @@ _LICENCE = "Wikimedia EventStreams: public metadata of edits. Holds editors' nam
 def live_header(feed: str, started_at: float) -> RecordingHeader:
     """First line of a recording of the live feed."""
     return RecordingHeader(feed=feed, origin=Origin.LIVE, started_at=started_at, licence=_LICENCE)
+
+
+class LastMinutes:
+    """The rolling recording of a live run; when its disk fails the run goes on without it.
+
+    Parameters
+    ----------
+    folder
+        Where its files are made.
+    keep
+        Seconds that are kept.
+    """
+
+    def __init__(self, folder: Path, feed: str, *, keep: float) -> None:
+        self._recording: RollingRecording | None = None
+        try:
+            self._recording = RollingRecording(folder, live_header(feed, time.time()), keep=keep)
+        except TracewaveError as error:
+            logger.warning("the last minutes are not being recorded: %s", error)
+
+    def write(self, batch: Batch) -> None:
+        """Record a batch, if the disk still takes it."""
+        if self._recording is None:
+            return
+        try:
+            self._recording.write(batch)
+        except StoreError as error:
+            logger.warning("the last minutes are no longer being recorded: %s", error)
+            self._recording = None
+
+    def close(self) -> None:
+        """Finish the last file."""
+        if self._recording:
+            self._recording.close()
 
 
 async def record(

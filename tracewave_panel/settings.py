@@ -7,6 +7,7 @@ from importlib.util import find_spec
 
 from msgspec import Struct
 
+from tracewave_panel.access import AccessSettings
 from tracewave_panel.core.analyzer import AnalyzerSettings
 from tracewave_panel.core.calibration import Reference
 from tracewave_panel.core.detectors import DETECTORS, NEEDS
@@ -21,6 +22,7 @@ from tracewave_panel.core.episodes import EpisodeSettings
 from tracewave_panel.core.lane import LaneSettings
 from tracewave_panel.core.own_history import OwnHistorySettings
 from tracewave_panel.feeds import FEEDS
+from tracewave_panel.notify.routes import NoticesSettings, RouteSettings
 from tracewave_panel.pipeline import PipelineSettings
 from tracewave_panel.references import load_reference, shipped_reference
 from tracewave_panel.registry import resolve
@@ -180,6 +182,9 @@ class Settings(_Strict, frozen=True):
     bus: BusSettings = BusSettings()
     store: StoreSettings = StoreSettings()
     page: PageSettings = PageSettings()
+    notices: NoticesSettings = NoticesSettings()
+    notify: tuple[RouteSettings, ...] = ()
+    access: AccessSettings = AccessSettings()
     wikimedia: WikimediaSettings = WikimediaSettings()
     synthetic: SyntheticSettings = SyntheticSettings()
     synthetic_trades: TradesSettings = TradesSettings()

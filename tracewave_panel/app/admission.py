@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 from weakref import WeakSet
 
 import jinja2
@@ -19,6 +17,8 @@ import panel as pn
 from bokeh.document import Document
 from panel.io.resources import component_resource_path
 from tornado.process import task_id
+
+from tracewave_panel.access import Rate, client_of, is_loopback
 
 from .theme import ConsoleTemplate, asset
 
@@ -44,10 +44,13 @@ class Door:
     ----------
     limit
         The most sessions at a time.
+    rate
+        How often one address may open a page; None, and for who works at this computer: as often as they like.
     """
 
-    def __init__(self, limit: int = SESSIONS) -> None:
+    def __init__(self, limit: int = SESSIONS, rate: Rate | None = None) -> None:
         self.limit = limit
+        self._rate = rate
         # weak: a document whose building failed is never told that its session ended
         self._inside: WeakSet[Document] = WeakSet()
 
@@ -61,11 +64,16 @@ class Door:
         document = pn.state.curdoc
         if document is None or document in self._inside:
             return True
-        if len(self._inside) >= self.limit:
+        if len(self._inside) >= self.limit or self._hurries():
             return False
         self._inside.add(document)
         document.on_session_destroyed(self._leave)
         return True
+
+    def _hurries(self) -> bool:
+        request = getattr(_context(), "request", None)
+        address = str(getattr(request, "remote_ip", None) or "127.0.0.1")
+        return self._rate is not None and not is_loopback(address) and self._rate.wait(client_of(address)) > 0.0
 
     def _leave(self, context: Any) -> None:
         self._inside.discard(context._document)  # noqa: SLF001 (a context has no other way to its document)
@@ -97,9 +105,18 @@ STRANGERS = Refusal(
         ("Or answer for it, where something before the server lets nobody else in", f"{OPEN}=1"),
     ),
 )
+LOCKED = Refusal(
+    "Behind a password",
+    "The settings have a password or a provider for signing in, and plain panel serve asks for neither, so nothing of "
+    "the feed is shown.",
+    (
+        ("Tracewave's own server asks for it", "tracewave serve"),
+        ("Or have panel serve ask", "panel serve ... --basic-auth PASSWORD --cookie-secret SECRET"),
+    ),
+)
 
 
-def refusal(environment: Mapping[str, str], command: Sequence[str]) -> Refusal | None:
+def refusal(environment: Mapping[str, str], command: Sequence[str], *, locked: bool = False) -> Refusal | None:
     """Why the current session of plain ``panel serve`` must show nothing, or None.
 
     What a session's token claims (its headers and cookies) is not believed: anybody can write one. The
@@ -112,10 +129,14 @@ def refusal(environment: Mapping[str, str], command: Sequence[str]) -> Refusal |
         ``TRACEWAVE_OPEN=1`` allows every visitor.
     command
         How the process was started: ``sys.orig_argv``.
+    locked
+        Whether the settings want visitors to sign in.
     """
     reason = None
     if task_id() is not None or _told(command, "--num-procs", "--num-p") not in {None, "1"}:
         reason = PROCESSES
+    elif locked and not _asks_who():
+        reason = LOCKED
     elif environment.get(OPEN) != "1" and not _asks_who() and not _from_here(command):
         reason = STRANGERS
     if reason:
@@ -149,11 +170,11 @@ def _asks_who() -> bool:
 def _from_here(command: Sequence[str]) -> bool:
     """Whether the server listens to this computer, or was told nothing, and the request came from it."""
     address = _told(command, "--address", "--add")
-    if address is not None and not _is_loopback(address):
+    if address is not None and not is_loopback(address):
         return False
     request = getattr(_context(), "request", None)
     # without a request it is a warm-up, which nobody sees
-    return request is None or all(map(_is_loopback, _parties(request)))
+    return request is None or all(map(is_loopback, _parties(request)))
 
 
 def _context() -> Any:
@@ -178,28 +199,6 @@ def _parties(request: Any) -> Iterator[str]:
                 yield named.strip('"')
 
 
-def _is_loopback(place: str) -> bool:
-    """Whether an address or a name, with or without a port, is this computer's own.
-
-    >>> [_is_loopback(place) for place in ("127.0.0.1:5006", "[::1]:5006", "::1", "localhost", "::ffff:127.0.0.9")]
-    [True, True, True, True, True]
-    >>> [_is_loopback(place) for place in ("0.0.0.0", "10.0.0.4:80", "localhost.example.org", "127.0.0.1.nip.io", "")]
-    [False, False, False, False, False]
-    """
-    place = place.strip()
-    if place.count(":") > 1 and not place.startswith("["):
-        place = f"[{place}]"
-    try:
-        host = urlsplit(f"//{place}").hostname or ""
-        if host == "localhost":
-            return True
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
-
-
 @cache
 def _page() -> jinja2.Template:
     return jinja2.Environment(autoescape=True).from_string(asset("notice.html"))
@@ -218,9 +217,11 @@ class _Notice(pn.Template):
 def crowded_page(door: Door) -> pn.Template:
     """Page for somebody for whom there is no room; it tries again by itself."""
     watching = f"{door.watching:,} page{'s are' if door.watching != 1 else ' is'} open at this moment"
+    full = door.watching >= door.limit
+    why = f"{watching}, as many as this server shows." if full else "Many pages were opened from your address of late."
     return _Notice(
-        heading="Full house",
-        words=f"{watching}, as many as this server shows. Nothing is lost: the feed is read and judged as ever.",
+        heading="Full house" if full else "One moment",
+        words=f"{why} Nothing is lost: the feed is read and judged as ever.",
         after="This page tries again by itself in about half a minute.",
         retry=round(RETRY + random.uniform(0.0, JITTER)),  # noqa: S311 (spreads them, keeps no secret)
     )

@@ -16,14 +16,16 @@ from typing import Protocol
 
 import msgspec
 
-from tracewave_panel.model import Analysis, Anomaly, Event, Label, Window
+from tracewave_panel.model import Analysis, Anomaly, Event, Window
+from tracewave_panel.ports import Console
 
 from .event_rows import event_row
 from .frames import Frame, columns_of
 from .header import header, totals
 from .last_hour import LastHour, Usual
 from .live_table import MILLISECONDS, SPAN, Row, row_of
-from .state import Console, News, Reader
+from .notices import Said
+from .state import News, Reader
 from .vitals import Vitals
 from .wording import one_line
 
@@ -85,6 +87,8 @@ class Board:
     ----------
     event_rows
         The newest raw events in words, newest first.
+    said
+        Labels and mutes that hold.
     """
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
@@ -104,7 +108,7 @@ class Board:
         self.detectors = self.console.control.detectors
         self.header = self._told_header = header(self.console, ())
         self.totals: tuple[tuple[str, str], ...] = ()
-        self.labels: dict[str, Label] = {}
+        self.said = Said()
         self._reader = Reader(self.console)
         self._hour = LastHour(self.console.feed)
         self._rows: deque[tuple[int, Analysis, Row]] = deque()
@@ -150,11 +154,11 @@ class Board:
                 self._begin()
             self._looked = now
             news = self._reader.read()
-            labels = dict(self.console.control.labels())
-            if news.analyses or news.anomalies or labels != self.labels:
+            said = Said.to(self.console.control)
+            if news.analyses or news.anomalies or said != self.said:
                 self._bump(now)
             self._take(news)
-            self.labels = labels
+            self.said = said
             self._head(now)
             self._list(now)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 
-from tracewave_panel.model import Anomaly, AnomalyKind, Contribution, Label, Verdict
+from tracewave_panel.feeds import Feed
+from tracewave_panel.model import Anomaly, AnomalyKind, Contribution, Label, Mute, Verdict
 
+from .notices import Said, kind_words, muted_json, mutes_on
 from .theme import detector_look
 from .wording import NONE, clock, figure, one_line, ratio, web_address
 
@@ -19,7 +21,7 @@ PARTS = 4  # contributions a card shows
 SESSIONS_SHARE = 256  # texts kept: thirty cards, and what they said while they grew
 
 
-def card_json(anomaly: Anomaly, labels: Mapping[str, Label], unit: str) -> dict[str, Any]:
+def card_json(anomaly: Anomaly, said: Said, feed: Feed) -> dict[str, Any]:
     """Everything that a card shows. Times are seconds; texts of the feed are cut and still hostile."""
     agreeing, judging = len(anomaly.agreeing), len(anomaly.agreeing) + len(anomaly.quiet)
     detectors = [
@@ -36,7 +38,7 @@ def card_json(anomaly: Anomaly, labels: Mapping[str, Label], unit: str) -> dict[
         "observed": figure(anomaly.observed),
         "expected": NONE if anomaly.expected is None else figure(anomaly.expected),
         "ratio": ratio(anomaly),
-        "unit": unit,
+        "unit": feed.metrics[0].unit.replace("events/s", "/s"),
         "confidence": f"{anomaly.confidence:.2f}",
         "rarity": anomaly.rarity,
         "provisional": anomaly.provisional,
@@ -47,19 +49,21 @@ def card_json(anomaly: Anomaly, labels: Mapping[str, Label], unit: str) -> dict[
         "conclusion": _conclusion(anomaly),
         "why": [_part(part) for part in anomaly.contributions[:PARTS]],
         "samples": _samples(anomaly.contributions[:PARTS]),
-        "label": _label(labels.get(anomaly.id)),
+        "label": _label(said.labels.get(anomaly.id)),
+        "kind": kind_words(feed, anomaly.kind, anomaly.metric, anomaly.series),
+        "muted": muted_json(mutes_on(anomaly, said.mutes)),
     }
 
 
-def card_text(anomaly: Anomaly, labels: Mapping[str, Label], unit: str) -> str:
-    """JSON of a card, made once for all sessions as long as neither the anomaly nor its label changes."""
-    return _text(anomaly, labels.get(anomaly.id), unit)
+def card_text(anomaly: Anomaly, said: Said, feed: Feed) -> str:
+    """JSON of a card, made once for all sessions as long as neither the anomaly nor what is said of it changes."""
+    return _text(anomaly, said.labels.get(anomaly.id), mutes_on(anomaly, said.mutes), feed)
 
 
 @lru_cache(maxsize=SESSIONS_SHARE)
-def _text(anomaly: Anomaly, label: Label | None, unit: str) -> str:
+def _text(anomaly: Anomaly, label: Label | None, mutes: tuple[Mute, ...], feed: Feed) -> str:
     labels = {} if label is None else {anomaly.id: label}
-    return msgspec.json.encode(card_json(anomaly, labels, unit)).decode()
+    return msgspec.json.encode(card_json(anomaly, Said(labels, mutes), feed)).decode()
 
 
 def _label(label: Label | None) -> dict[str, Any] | None:

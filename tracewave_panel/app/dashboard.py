@@ -36,6 +36,8 @@ SESSION_TOKEN_EXPIRATION = 86_400
 MOST_UNSEEN = 30
 """Frames that a page may have been sent and not yet drawn; then it gets fewer and larger ones."""
 LIVE, HEALTH = "live", "health"
+GUEST = "guest"
+"""Whom Panel calls a person that did not have to sign in."""
 
 
 class LivePage:
@@ -47,13 +49,15 @@ class LivePage:
     ----------
     board
         What there is to show.
+    by
+        Who looks at it, as far as that is known.
     """
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: Board, by: str = "") -> None:
         self._board = board
         feed = board.console.feed
         self.tiles = Tiles(feed)
-        self.cards = Cards(feed, board.console.control)
+        self.cards = Cards(feed, board.console.control, by)
         self.events = Events(feed, board.event_rows)
         self.changed = Changed(feed)
         self.refresh(0)
@@ -68,7 +72,7 @@ class LivePage:
         news = self._board.since(number)
         if news.last is not None:
             self.tiles.tell(self._board.usual)
-        self.cards.tell(news.anomalies, news.last, self._board.labels)
+        self.cards.tell(news.anomalies, news.last, self._board.said)
 
     def brush(self, brushed: list[float]) -> None:
         """Rank what changed in a range of milliseconds, and show its raw events; an empty list clears both."""
@@ -96,9 +100,15 @@ class Dashboard:
         Health page when it is first looked at.
     routing
         ``path`` where each page has an address of its own, ``query`` where the query names it.
+    by
+        Who looks at it, as far as that is known: labels and mutes carry the name.
+    leaves
+        Whether a way to sign out is shown.
     """
 
-    def __init__(self, board: Board, page: str = LIVE, *, routing: str = "path") -> None:
+    def __init__(
+        self, board: Board, page: str = LIVE, *, routing: str = "path", by: str = "", leaves: bool = False
+    ) -> None:
         board.look()
         self._board = board
         self._run = board.run
@@ -111,7 +121,7 @@ class Dashboard:
         self.navigator = Navigator(page=page)
         self.status = StatusLine(unit=board.console.feed.metrics[0].unit, header=to_json(board.header).decode())
         self.counters = CounterLine(totals=to_json(board.totals).decode())
-        self.live = LivePage(board) if page == LIVE else None
+        self.live = LivePage(board, by) if page == LIVE else None
         self._turn_to(page)
         self.navigator.param.watch(lambda change: self._turn_to(change.new), "page")
         self.navigator.param.watch(lambda change: self._brush(change.new), "brush")
@@ -122,6 +132,7 @@ class Dashboard:
                 "page": page,
                 "pages": [each._asdict() | {"href": _address(each.name, routing)} for each in PAGES],
                 "routing": routing,
+                "leaves": leaves,
                 "feed": board.console.feed.title,
                 "sheet": sheet_text(board.console.feed, board.detectors) if self.live else "",
             },
@@ -171,7 +182,7 @@ class Dashboard:
         self.frames.text = board.frame(self._number, plots=live is not None, paused=paused)
         self._unseen.append(board.number)
         if live and paused:
-            live.cards.tell((), None, board.labels)
+            live.cards.tell((), None, board.said)
         elif live:
             live.refresh(max(self._number, self._built))
         if not paused:
@@ -181,7 +192,7 @@ class Dashboard:
 
     def _turn_to(self, page: str) -> None:
         if page == HEALTH and self._health is None:
-            self._health = Health()
+            self._health = Health(self._board.console)
             self._health.tell(self._board.vitals)
             self._health_place.append(self._health)
 
@@ -196,9 +207,17 @@ def _address(page: str, routing: str) -> str:
     return "./" if page == LIVE else page
 
 
+def _asked_to_sign_in() -> bool:
+    """Whether whoever looks had to sign in, and so may sign out."""
+    context = pn.state.curdoc.session_context if pn.state.curdoc is not None else None
+    return bool(getattr(context, "logout_url", None))
+
+
 def build_page(board: Board, page: str = LIVE, *, routing: str = "path") -> pn.Template:
     """Build the console for the current session and keep it moving until the session ends."""
-    dashboard = Dashboard(board, page, routing=routing)
+    signed_in = pn.state.user if pn.state.curdoc is not None else None
+    by = "" if signed_in in {None, GUEST} else signed_in
+    dashboard = Dashboard(board, page, routing=routing, by=by, leaves=_asked_to_sign_in())
     if pn.state.curdoc is not None:
         board.sleepers.add(dashboard)
         pn.state.curdoc.on_session_destroyed(lambda _: board.sleepers.discard(dashboard))

@@ -8,9 +8,8 @@ from collections.abc import Iterable
 import msgspec
 
 from tracewave_panel.model import Anomaly, Origin
-from tracewave_panel.ports import FeedState
+from tracewave_panel.ports import Console, FeedState
 
-from .state import Console
 from .wording import TIMES, one_line
 
 __all__ = ["Header", "header", "status_word", "totals"]

@@ -2,15 +2,17 @@
 
 import os
 import sys
+from pathlib import Path
 
 import panel as pn
 
+from tracewave_panel.access import Access
 from tracewave_panel.app.admission import Door, crowded_page, refusal, refused_page
 from tracewave_panel.app.board import Board
 from tracewave_panel.app.dashboard import build_page
 from tracewave_panel.app.pages import PAGES
 from tracewave_panel.app.server import sampling
-from tracewave_panel.app.state import Console
+from tracewave_panel.ports import Console
 from tracewave_panel.shared import shared_runtime, shared_settings
 
 
@@ -22,9 +24,16 @@ def start_board(door: Door) -> Board:
     return board
 
 
+def is_locked() -> bool:
+    """Whether the settings want visitors to sign in."""
+    data = Path(os.environ.get("TRACEWAVE_DATA", "data"))
+    return Access(shared_settings().access, environment=os.environ, data=data).asks_pages
+
+
 def build() -> pn.Template:
     """Build what the current session may see."""
-    refused = refusal(os.environ, sys.orig_argv)
+    locked = pn.state.as_cached("tracewave-locked", is_locked)
+    refused = refusal(os.environ, sys.orig_argv, locked=locked)
     if refused:
         return refused_page(refused)
     door = pn.state.as_cached("tracewave-door", lambda: Door(shared_settings().page.sessions))

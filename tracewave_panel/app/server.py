@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
+import secrets
 import signal
 import socket
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import panel as pn
@@ -16,15 +20,19 @@ from panel.io.server import get_server
 from tornado.ioloop import IOLoop, PeriodicCallback
 from tornado.web import RequestHandler
 
+from tracewave_panel.access import Access, AccessSettings, Rate
 from tracewave_panel.errors import ConfigError, PortInUseError
+from tracewave_panel.ports import Console
 
 from .admission import SESSIONS, Door, crowded_page
 from .board import Board
 from .dashboard import SESSION_TOKEN_EXPIRATION, build_page
+from .gate import Gate, GateLimits
+from .page_headers import Framing, PageHeaders
 from .pages import PAGES
-from .state import Console
+from .sign_in import PasswordSignIn
 
-__all__ = ["LINGER", "sampling", "start", "stop"]
+__all__ = ["LINGER", "sampling", "start", "stop", "watching"]
 
 TICK = 250
 """Milliseconds between two looks for something new."""
@@ -34,6 +42,10 @@ LOOKS = 3
 """How often in that time sessions are looked over; one is let go at the next look."""
 
 
+LIMITS = GateLimits()
+
+
+logger = logging.getLogger(__name__)
 _boards: WeakKeyDictionary[Server, Board] = WeakKeyDictionary()
 
 
@@ -54,6 +66,10 @@ def start(
     origins: Sequence[str] = (),
     sessions: int = SESSIONS,
     linger: float = LINGER,
+    access: Access | None = None,
+    prefix: str = "",
+    framed: bool = False,
+    limits: GateLimits = LIMITS,
 ) -> Server:
     """Start listening in the running event loop and return at once.
 
@@ -69,6 +85,14 @@ def start(
         The most pages shown at a time; whoever comes then is asked to wait.
     linger
         Seconds for which a session without a browser is kept.
+    access
+        Who may come in, and under which names; None: everybody who reaches the address, under its own names.
+    prefix
+        Path under which a proxy has the pages, such as ``/tracewave``; it passes the path on as it is.
+    framed
+        Whether pages of this computer, and of `origins`, may show the page in a frame, as a notebook does.
+    limits
+        What the port bears.
 
     Returns
     -------
@@ -85,7 +109,8 @@ def start(
     asyncio.get_running_loop()
     _try_to_listen(address, port)
     interrupt = signal.getsignal(signal.SIGINT)
-    board, door = Board(console), Door(sessions)
+    access = access or Access(AccessSettings())
+    board, door = Board(console), Door(sessions, Rate(burst=limits.pages, each=limits.pages_each))
     try:
         server = get_server(
             {"/" if page is PAGES[0] else f"/{page.name}": _page(board, door, page.name) for page in PAGES},
@@ -93,24 +118,39 @@ def start(
             port=port,
             loop=IOLoop.current(),
             start=False,
-            websocket_origin=[f"localhost:{port}", f"127.0.0.1:{port}", f"{address}:{port}", *origins],
+            prefix=prefix,
+            cookie_path=prefix or "/",
+            websocket_origin=[f"127.0.0.1:{port}"],
             session_token_expiration=SESSION_TOKEN_EXPIRATION,
             unused_session_lifetime_milliseconds=round(linger * 1000),
             check_unused_sessions_milliseconds=round(linger * 1000 / LOOKS),
             extra_patterns=[(r"/healthz", Health)],
+            transforms=[partial(PageHeaders, Framing.notebook(origins) if framed else Framing())],
+            log_function=_log_request,
+            websocket_max_message_size=limits.message,
+            http_server_kwargs=limits.server_options(),
+            **_signing(access, prefix),
         )
     finally:
         # Panel takes the interrupt for itself; it belongs to whoever runs the loop.
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, interrupt)
-    if port == 0:
-        server._tornado.websocket_origins.update(  # noqa: SLF001
-            f"{host}:{server.port}" for host in ("localhost", "127.0.0.1", address)
-        )
+    assert server.port is not None
+    access.serve(address, server.port, origins)
+    application = server._tornado  # noqa: SLF001 (Bokeh asks for origins before the port is known)
+    application.websocket_origins.update(access.origins())
+    gate = Gate(application, access, limits)
+    server._http.request_callback = gate  # noqa: SLF001 (Bokeh makes the server and keeps it to itself)
     server.start()
+    gate.begin()
     _boards[server] = board
-    ticking = sampling(board, door, ended=lambda: server._stopped)  # noqa: SLF001 (a server tells nobody)
-    ticking.start()
+
+    def ended() -> bool:
+        if server._stopped:  # noqa: SLF001 (a server tells nobody)
+            gate.end()
+        return bool(server._stopped)  # noqa: SLF001
+
+    sampling(board, door, ended).start()
     return server
 
 
@@ -123,6 +163,12 @@ def stop(server: Server) -> None:
     for key, (kept, *_) in list(pn.state._servers.items()):  # noqa: SLF001 (there is no other way)
         if kept is server:
             del pn.state._servers[key]  # noqa: SLF001
+
+
+def watching(server: Server) -> int:
+    """How many pages of a server are open; 0 once it is stopped."""
+    board = _boards.get(server)
+    return board.vitals.sessions if board else 0
 
 
 def sampling(board: Board, door: Door, ended: Callable[[], bool] = lambda: False) -> PeriodicCallback:
@@ -139,6 +185,37 @@ def sampling(board: Board, door: Door, ended: Callable[[], bool] = lambda: False
     board.vitals.log.install()
     ticking = PeriodicCallback(tick, TICK)
     return ticking
+
+
+def _signing(access: Access, prefix: str) -> dict[str, Any]:
+    """What Bokeh is told of cookies, tokens and signing in.
+
+    A page carries a token with what its session is told of the request. The cookies stay out of it, which scripts
+    must not read, and only tokens of our making open a session.
+    """
+    told: dict[str, Any] = {
+        "include_headers": [],
+        "include_cookies": [],
+        "exclude_headers": None,
+        "sign_sessions": True,
+        "secret_key": secrets.token_bytes(32),
+    }
+    if not access.asks_pages:
+        return told
+    if access.password is not None:
+        provider: Any = PasswordSignIn(access, prefix)
+    else:
+        from .provider_sign_in import ProviderSignIn  # noqa: PLC0415 (it changes Panel's configuration)
+
+        provider = ProviderSignIn(access, prefix)
+    return {**told, "auth_provider": provider, "cookie_secret": access.cookie_secret}
+
+
+def _log_request(handler: RequestHandler) -> None:
+    """Log an answer without the query, which may hold what a provider told its visitor."""
+    request, status = handler.request, handler.get_status()
+    level = logging.ERROR if status >= 500 else logging.DEBUG
+    logger.log(level, "%d %s %s (%s)", status, request.method, request.path, request.remote_ip)
 
 
 def _page(board: Board, door: Door, page: str) -> Callable[[], pn.Template]:

@@ -1,26 +1,16 @@
-"""The pipeline that pages may look at, and how far it has been read."""
+"""How far a running pipeline has been read."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from tracewave_panel.feeds import Feed
 from tracewave_panel.model import Analysis, Anomaly, Event
-from tracewave_panel.ports import Control, Page, Store
+from tracewave_panel.ports import Console, Page
 
-__all__ = ["Console", "News", "Reader"]
+__all__ = ["News", "Reader"]
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Console:
-    """What a page may see of a running pipeline."""
-
-    feed: Feed
-    store: Store
-    control: Control
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ import psutil
 from msgspec import Struct
 from numpy.typing import ArrayLike, NDArray
 
-from tracewave_panel.ports import Control, SourceStatus
+from tracewave_panel.model import Mute
+from tracewave_panel.ports import Control, RouteStatus, SourceStatus
 
 from .happenings import FeedLog, Happening
 from .log_lines import LogLines
@@ -70,6 +71,8 @@ class Vitals:
         Seconds of computing that pages cost since the start.
     status
         What the source said last.
+    routes, mutes
+        How the routes of notices stood then, and the mutes that held.
     log
         The last lines of the log; empty until somebody installs it.
     """
@@ -85,6 +88,8 @@ class Vitals:
         self.session_seconds = 0.0
         self.now = self.since = math.nan
         self.status: SourceStatus | None = None
+        self.routes: tuple[RouteStatus, ...] = ()
+        self.mutes: tuple[Mute, ...] = ()
         self.log = LogLines()
         self.levels: dict[str, float] = {}
         self._control = control
@@ -125,6 +130,7 @@ class Vitals:
         self.now = now
         control = self._control
         self.status = control.source_status()
+        self.routes, self.mutes = control.routes(), control.mutes()
         counters, gauges = control.counters(), control.gauges()
         self.levels = {name: value for name, value in gauges.items() if not name.startswith(GROWING)}
         self.levels |= {"sessions": self.sessions, "memory_bytes": self._memory()}

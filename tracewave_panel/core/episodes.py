@@ -86,6 +86,11 @@ class Episodes:
         self._open: dict[tuple[str, str], Episode] = {}
         self._opened: dict[tuple[str, str], float] = {}
 
+    @property
+    def open(self) -> tuple[Anomaly, ...]:
+        """Episodes that are open, as last told; one that was accepted as the new normal is not."""
+        return tuple(episode.told for episode in self._open.values() if not episode.accepted)
+
     def follow(self, analysis: Analysis) -> list[Anomaly]:
         """Take in the next analysis of its series and return what is to be told."""
         window = analysis.window

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 
 from tracewave_panel.app.server import start, stop
-from tracewave_panel.app.state import Console
 from tracewave_panel.errors import TracewaveError
+from tracewave_panel.ports import Console
 from tracewave_panel.runtime import Runtime
 
 from .frame import LOOPBACK
@@ -78,7 +78,7 @@ class Running:
             self._listening.cancel()  # nobody waits for ever; what has a result keeps it
 
     async def _serve_page(self) -> None:
-        server = start(self.console, address=LOOPBACK, port=self._port, origins=self._origins)
+        server = start(self.console, address=LOOPBACK, port=self._port, origins=self._origins, framed=True)
         assert server.port is not None
         self._listening.set_result(server.port)
         await self._stopping.wait()

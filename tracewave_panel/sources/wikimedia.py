@@ -215,6 +215,7 @@ class WikimediaSource:
             if self._connected:
                 self._connected = False
                 intake.clock.disconnected(self._clock())
+        intake.counters["refusals"] += 1
         if response.status_code in _NOT_UNDERSTOOD:
             if not last_event_id:
                 raise refused

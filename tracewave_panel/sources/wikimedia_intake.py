@@ -59,7 +59,7 @@ class WikimediaIntake:
         self.counters = dict.fromkeys(
             (
                 "events", "bytes", "undecodable", "oversized", "duplicates", "canaries", "skipped",
-                "reconnects", "lost", "offset_holes", "gaps",
+                "reconnects", "refusals", "lost", "offset_holes", "gaps",
             ),
             0,
         )  # fmt: skip

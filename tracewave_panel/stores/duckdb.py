@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
 from typing import Self, TypeVar
 
-import duckdb
 import pyarrow as pa
 
-from tracewave_panel.codec import decode_packed
 from tracewave_panel.errors import StoreError
 from tracewave_panel.feeds import Feed
-from tracewave_panel.model import Analysis, Anomaly, Event, Findings, Label, Origin
+from tracewave_panel.model import Analysis, Anomaly, Event, Findings, Label, Mark, Origin
 from tracewave_panel.ports import Page, SavedState, Table
 from tracewave_panel.stores.database import Database
 from tracewave_panel.stores.labels import Labels, unknown_anomaly
-from tracewave_panel.stores.retelling import read_analyses, read_anomalies, read_labels
-from tracewave_panel.stores.rows import Telling, label_rows, micros
+from tracewave_panel.stores.progress import WritingProgress
+from tracewave_panel.stores.ranges import Range
+from tracewave_panel.stores.reader import Reader
+from tracewave_panel.stores.retelling import Told
+from tracewave_panel.stores.rows import Telling, label_rows
 from tracewave_panel.stores.select import Selects, to_table
 from tracewave_panel.stores.writer import Numbers, Writer
+from tracewave_panel.stores.writing import takeover_of
 
 __all__ = ["DuckDBStore"]
 
 T = TypeVar("T")
 
 
-class DuckDBStore:
+class DuckDBStore(WritingProgress):
     """Keeps findings in a DuckDB file, and answers SQL about them while it writes.
 
     :meth:`append` and :meth:`save_state` only queue. A writer thread commits what is queued once
@@ -54,6 +55,11 @@ class DuckDBStore:
     Raw events are not stored: :meth:`events` says how many were missed. Nor are the samples of
     windows and of their contributions; those of an anomaly's are. Anomalies superseded by a
     later telling, and windows by a later revision, are not missed.
+
+    A page of a range leads on to the newest number that is committed when it is not full: whoever
+    asks on with its cursor gets each item of the range once. Its `missed` counts all that was shed
+    on the way to its cursor, whether or not it lay in the range. Moments of a range count to the
+    microsecond, as those that are stored do.
 
     Parameters
     ----------
@@ -95,8 +101,8 @@ class DuckDBStore:
         self._awaited: SavedState | None = None
         self._lock = Lock()
         self._closed = False
-        with self._cursor() as cursor:
-            self._labels = Labels(read_labels(cursor))
+        self._reader = Reader(self._database, feed)
+        self._labels = Labels(self._reader.labels())
         self._writer = Writer(self._database, feed, commit_interval=commit_interval, queue_limit=queue_limit)
 
     def __enter__(self) -> Self:
@@ -106,36 +112,6 @@ class DuckDBStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    @property
-    def commits(self) -> int:
-        """Transactions that were committed."""
-        return self._writer.commits
-
-    @property
-    def commit_seconds(self) -> Collection[float]:
-        """How long each of the last commits took."""
-        return self._writer.commit_seconds
-
-    @property
-    def failures(self) -> int:
-        """Commits that failed; each is tried again."""
-        return self._writer.failures
-
-    @property
-    def last_error(self) -> str:
-        """Why the last commit failed; empty when it did not."""
-        return self._writer.last_error
-
-    @property
-    def backlog(self) -> int:
-        """Appends and States that are not committed yet."""
-        return self._writer.backlog
-
-    @property
-    def shed(self) -> int:
-        """Appends that were given up because the queue was full or a value cannot be stored."""
-        return self._writer.shed
 
     def append(self, findings: Findings) -> None:
         """Queue what one batch gave; never waits for the disk."""
@@ -154,19 +130,39 @@ class DuckDBStore:
             )
             self._analysis_number += len(findings.analyses)
             self._anomaly_number += len(findings.anomalies)
-            self._writer.append(telling, self._takeover(findings.analyses) if self._awaited else None)
+            takeover = takeover_of(self._awaited, findings.analyses) if self._awaited else None
+            if takeover is not None:
+                self._awaited = None
+            self._writer.append(telling, takeover)
 
-    def analyses(self, after: int = 0, limit: int = 1000) -> Page[Analysis]:
-        """Analyses committed after the cursor, oldest first."""
-        with self._reading() as cursor:
-            told = read_analyses(cursor, self._feed, after, limit)
+    def analyses(
+        self, after: int = 0, limit: int = 1000, *, since: float | None = None, until: float | None = None
+    ) -> Page[Analysis]:
+        """Analyses of windows that start within ``[since, until)``, committed after the cursor, oldest first."""
+        self._check_open_now()
+        told = self._reader.analyses(after, limit, Range(since, until))
         return _page(told, after, self._analysis_number, self._writer.lost_analyses)
 
-    def anomalies(self, after: int = 0, limit: int = 1000) -> Page[Anomaly]:
-        """Last committed telling of each anomaly that was told after the cursor, in order of telling."""
-        with self._reading() as cursor:
-            told = read_anomalies(cursor, after, limit)
+    def anomalies(
+        self, after: int = 0, limit: int = 1000, *, since: float | None = None, until: float | None = None
+    ) -> Page[Anomaly]:
+        """Last committed telling of each anomaly opened within ``[since, until)`` that was told after the cursor.
+
+        In order of telling. A range is asked of the opening that the last telling names.
+        """
+        self._check_open_now()
+        told = self._reader.anomalies(after, limit, Range(since, until))
         return _page(told, after, self._anomaly_number, self._writer.lost_anomalies)
+
+    def anomaly(self, anomaly_id: str) -> Anomaly | None:
+        """Last telling of one anomaly, seen as soon as it was appended; None when there is none."""
+        self._check_open_now()
+        return self._writer.last_telling(anomaly_id) or self._reader.anomaly(anomaly_id)
+
+    def gaps(self, *, since: float | None = None, until: float | None = None) -> tuple[Mark, ...]:
+        """Committed gaps that overlap ``[since, until)``, whole and in order of time; those that touch are one."""
+        self._check_open_now()
+        return self._reader.gaps(Range(since, until))
 
     def events(self, after: int = 0, limit: int = 1000) -> Page[Event]:  # noqa: ARG002 - there is nothing to limit
         """Nothing: raw events are not stored, only counted."""
@@ -193,7 +189,7 @@ class DuckDBStore:
         with self._lock:
             self._check_open()
             if self._state is None:
-                self._state = self._read_state()
+                self._state = self._reader.state()
             self._awaited = self._state
             return self._state
 
@@ -202,7 +198,7 @@ class DuckDBStore:
         with self._lock:
             self._check_open()
             known = label.anomaly_id in self._labels
-        if not (known or self._writer.tells(label.anomaly_id) or self._holds(label.anomaly_id)):
+        if not known and self.anomaly(label.anomaly_id) is None:
             raise unknown_anomaly(label.anomaly_id)
         self.restore_labels((label,))
 
@@ -261,8 +257,7 @@ class DuckDBStore:
         StoreError
             When that takes longer than `timeout` seconds.
         """
-        with self._lock:
-            self._check_open()
+        self._check_open_now()
         self._writer.flush(timeout)
 
     def close(self) -> None:
@@ -283,46 +278,15 @@ class DuckDBStore:
         finally:
             self._database.close()
 
+    def _check_open_now(self) -> None:
+        with self._lock:
+            self._check_open()
+
     def _check_open(self) -> None:
         if self._closed:
             raise StoreError("the history is closed; open it again with DuckDBStore")
 
-    def _takeover(self, analyses: Sequence[Analysis]) -> int | None:
-        """Microseconds from which the run that loaded the awaited State tells again; None: not yet."""
-        windows = [analysis.window for analysis in analyses if analysis.window.revision == 0]
-        if not windows or self._awaited is None:
-            return None
-        first = min(windows, key=lambda window: window.start)
-        begin = first.start if first.end > self._awaited.watermark else self._awaited.watermark
-        self._awaited = None
-        return micros(begin)
 
-    def _holds(self, anomaly_id: str) -> bool:
-        with self._cursor() as cursor:
-            return bool(cursor.execute("SELECT 1 FROM anomalies WHERE id = ? LIMIT 1", [anomaly_id]).fetchall())
-
-    def _read_state(self) -> SavedState | None:
-        with self._cursor() as cursor:
-            rows = cursor.execute("SELECT saved FROM states ORDER BY told DESC LIMIT 1").fetchall()
-        return decode_packed(rows[0][0], SavedState) if rows else None
-
-    @contextmanager
-    def _reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        with self._lock:
-            self._check_open()
-        with self._cursor() as cursor:
-            yield cursor
-
-    @contextmanager
-    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        try:
-            with self._database.cursor() as cursor:
-                cursor.begin()
-                yield cursor
-        except duckdb.Error as error:
-            raise StoreError(f"history cannot be read: {error}") from error
-
-
-def _page(told: list[tuple[int, T]], after: int, newest: int, lost: Numbers) -> Page[T]:
-    cursor = told[-1][0] if told else min(after, newest)
-    return Page(tuple(item for _, item in told), cursor, lost.between(after, cursor))
+def _page(told: Told[T], after: int, newest: int, lost: Numbers) -> Page[T]:
+    cursor = told.looked or min(after, newest)
+    return Page(tuple(item for _, item in told.numbered), cursor, lost.between(after, cursor))

@@ -5,13 +5,15 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from threading import Lock
 from typing import Generic, TypeVar
 
 from tracewave_panel.errors import StoreError
-from tracewave_panel.model import Analysis, Anomaly, Event, Findings, Label
+from tracewave_panel.model import Analysis, Anomaly, Event, Findings, Label, Mark
 from tracewave_panel.ports import Page, SavedState
 from tracewave_panel.stores.labels import Labels, unknown_anomaly
+from tracewave_panel.stores.ranges import Range, stretches
 
 __all__ = ["RingStore"]
 
@@ -28,6 +30,10 @@ class RingStore:
     Of an anomaly only the last telling is kept, in the place of its number: a reader that
     follows closely sees every telling, a slow one sees where each episode stands now.
 
+    A page of a range leads on to the newest number when it is not full: whoever asks on with its
+    cursor gets each item of the range once. Its `missed` counts all that was let go after the
+    cursor, since nobody knows any more what of it lay in the range.
+
     Parameters
     ----------
     analyses, events
@@ -37,6 +43,9 @@ class RingStore:
         How many ids are kept: those told last.
     labels
         How many are kept: those given last.
+    gaps
+        How many are kept: those told last. Told again with the same start, a gap takes the place
+        of its last telling.
 
     Raises
     ------
@@ -56,9 +65,12 @@ class RingStore:
     ()
     """
 
-    def __init__(self, *, analyses: int = 3600, anomalies: int = 200, events: int = 5000, labels: int = 1000) -> None:
+    def __init__(
+        self, *, analyses: int = 3600, anomalies: int = 200, events: int = 5000, labels: int = 1000, gaps: int = 1000
+    ) -> None:
         self._sizes = (analyses, anomalies, events)
         self._most_labels = labels
+        self._most_gaps = gaps
         self._lock = Lock()
         self._closed = False
         self._empty()
@@ -70,6 +82,7 @@ class RingStore:
         self._events: _Ring[Event] = _Ring(events)
         self._state: SavedState | None = None
         self._labels = Labels(most=self._most_labels)
+        self._gaps: dict[float, Mark] = {}
 
     def append(self, findings: Findings) -> None:
         """Keep what one batch gave; about a tenth of a microsecond an item."""
@@ -79,18 +92,46 @@ class RingStore:
             self._events.extend(findings.events)
             for anomaly in findings.anomalies:
                 self._anomalies.tell(anomaly)
+            for gap in findings.gaps:
+                self._gaps.pop(gap.start, None)
+                self._gaps[gap.start] = gap
+                if len(self._gaps) > self._most_gaps:
+                    del self._gaps[next(iter(self._gaps))]
 
-    def analyses(self, after: int = 0, limit: int = 1000) -> Page[Analysis]:
-        """Analyses appended after the cursor, oldest first."""
+    def analyses(
+        self, after: int = 0, limit: int = 1000, *, since: float | None = None, until: float | None = None
+    ) -> Page[Analysis]:
+        """Analyses of windows that start within ``[since, until)``, appended after the cursor, oldest first."""
+        within = Range(since, until)
         with self._lock:
             self._check_open()
-            return self._analyses.page(after, limit)
+            page = self._analyses.page(after, limit if within.endless else self._sizes[0])
+        return page if within.endless else _first_within(page, limit, within)
 
-    def anomalies(self, after: int = 0, limit: int = 1000) -> Page[Anomaly]:
-        """Last telling of each anomaly that was told after the cursor, in order of telling."""
+    def anomalies(
+        self, after: int = 0, limit: int = 1000, *, since: float | None = None, until: float | None = None
+    ) -> Page[Anomaly]:
+        """Last telling of each anomaly opened within ``[since, until)`` that was told after the cursor, in that order.
+
+        A range is asked of the opening that the last telling names.
+        """
         with self._lock:
             self._check_open()
-            return self._anomalies.page(after, limit)
+            return self._anomalies.page(after, limit, Range(since, until))
+
+    def anomaly(self, anomaly_id: str) -> Anomaly | None:
+        """Last telling of one anomaly; None when it was never told or let go."""
+        with self._lock:
+            self._check_open()
+            return self._anomalies.last(anomaly_id)
+
+    def gaps(self, *, since: float | None = None, until: float | None = None) -> tuple[Mark, ...]:
+        """Gaps that overlap ``[since, until)``, whole and in order of time; those that touch are one."""
+        with self._lock:
+            self._check_open()
+            held = tuple(self._gaps.values())
+        within = Range(since, until)
+        return tuple(gap for gap in stretches(held) if within.overlaps(gap))
 
     def events(self, after: int = 0, limit: int = 1000) -> Page[Event]:
         """Raw events appended after the cursor, oldest first."""
@@ -114,7 +155,7 @@ class RingStore:
         """Keep a label in place of the one before; one of an anomaly that is not held is refused."""
         with self._lock:
             self._check_open()
-            if label.anomaly_id not in self._labels and label.anomaly_id not in self._anomalies:
+            if label.anomaly_id not in self._labels and self._anomalies.last(label.anomaly_id) is None:
                 raise unknown_anomaly(label.anomaly_id)
             self._labels.give(label)
 
@@ -192,8 +233,9 @@ class _LastTellings:
         self._size = size
         self._total = 0
 
-    def __contains__(self, anomaly_id: str) -> bool:
-        return anomaly_id in self._tellings
+    def last(self, anomaly_id: str) -> Anomaly | None:
+        _, anomaly = self._tellings.get(anomaly_id, (0, None))
+        return anomaly
 
     def tell(self, anomaly: Anomaly) -> None:
         self._total += 1
@@ -203,11 +245,20 @@ class _LastTellings:
             number, _ = self._tellings.pop(next(iter(self._tellings)))
             self._forgotten.append(number)
 
-    def page(self, after: int, limit: int) -> Page[Anomaly]:
+    def page(self, after: int, limit: int, within: Range) -> Page[Anomaly]:
         if after >= self._total:
             return Page((), self._total)
-        newer = [telling for telling in self._tellings.values() if telling[0] > after]
-        taken = newer[:limit]
-        cursor = taken[-1][0] if taken else self._total
+        fitting = (told for told in self._tellings.values() if told[0] > after and within.holds(told[1].opened))
+        taken = list(islice(fitting, limit))
+        cursor = self._total if len(taken) < limit else taken[-1][0] if taken else after
         missed = len(self._forgotten) - bisect_right(self._forgotten, after)
         return Page(tuple(anomaly for _, anomaly in taken), cursor, missed)
+
+
+def _first_within(page: Page[Analysis], limit: int, within: Range) -> Page[Analysis]:
+    """Of a page that reaches to the newest analysis, the first `limit` of a range."""
+    before = page.cursor - len(page.items)
+    fitting = (told for told in enumerate(page.items, before + 1) if within.holds(told[1].window.start))
+    taken = list(islice(fitting, limit))
+    cursor = page.cursor if len(taken) < limit else taken[-1][0] if taken else before
+    return Page(tuple(analysis for _, analysis in taken), cursor, page.missed)

@@ -1,8 +1,10 @@
 """Run one SELECT of somebody else's on a history, within bounds.
 
-Three things keep it harmless. Only a single SELECT or EXPLAIN is let through; it runs in a
+Four things keep it harmless. Only a single SELECT or EXPLAIN is let through; it runs in a
 read-only transaction, because a SELECT may carry an INSERT in its WITH and EXPLAIN ANALYZE runs
-what it explains; and the connection was opened without access to files, and locked.
+what it explains; the connection was opened without access to files, and locked; and while it runs
+the process may grow only so far, because a value such as ``range(1000000000)``, a list of 8 GB, is not
+counted towards DuckDB's memory limit.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import pyarrow as pa
 
 from tracewave_panel.errors import QueryError, StoreError
 from tracewave_panel.ports import Table
+from tracewave_panel.stores.headroom import Headroom
 
 __all__ = ["Selects", "to_table"]
 
@@ -27,13 +30,18 @@ MAX_ANSWER = 256 * 1024 * 1024
 
 _ROWS_AT_ONCE = 10_000
 
+# of the whole process: DuckDB's limit, an answer, and ample for what else goes on meanwhile
+_HEADROOM = Headroom(3 << 30)
+
 
 class Selects:
     """Answers SELECTs with cursors of one database, from any thread.
 
     Each sees the database as of its beginning, while the writer goes on. Memory is bounded by the
-    connection's limit, except inside a few functions that build one huge value
-    (``range(1000000000)`` as a list): DuckDB neither counts nor interrupts those.
+    connection's limit, except inside functions that build one huge value, such as ``range``,
+    ``repeat`` and ``list_resize``: DuckDB neither counts nor interrupts those. They end when the
+    process has grown by 3 GiB (on Linux); one that stays below may outlast the timeout by the time
+    that its memory takes to fill.
     """
 
     def __init__(self, cursor: Callable[[], duckdb.DuckDBPyConnection]) -> None:
@@ -62,7 +70,8 @@ class Selects:
                 raise StoreError(f"history cannot be read at this moment: {error}") from error
             self._running.add(run)
         try:
-            return run.arrow(sql, max_rows)
+            with _HEADROOM:
+                return run.arrow(sql, max_rows)
         finally:
             run.close()
             with self._lock:
@@ -106,6 +115,9 @@ class _Run:
                 if size > MAX_ANSWER:
                     raise QueryError(f"the answer is larger than {MAX_ANSWER >> 20} MiB; add LIMIT, or aggregate")
             return pa.Table.from_batches(batches, reader.schema)
+        except duckdb.OutOfMemoryException as error:
+            said = str(error).splitlines()[0]
+            raise QueryError(f"the query needs more memory than it may have; ask for less at once ({said})") from error
         except duckdb.FatalException as error:
             raise StoreError(f"history cannot be read at this moment: {error}") from error
         # Arrow's reader wraps what DuckDB says in OSError

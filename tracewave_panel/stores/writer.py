@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from tracewave_panel.errors import StoreError
 from tracewave_panel.feeds import Feed
-from tracewave_panel.model import Label
+from tracewave_panel.model import Anomaly, Label
 from tracewave_panel.ports import SavedState
 from tracewave_panel.stores.database import Database
 from tracewave_panel.stores.rows import Telling, to_arrow
@@ -94,11 +94,12 @@ class Writer:
         with self._changed:
             self._labels[anomaly_id] = label
 
-    def tells(self, anomaly_id: str) -> bool:
-        """Whether an anomaly is told in what is not committed yet."""
+    def last_telling(self, anomaly_id: str) -> Anomaly | None:
+        """Last telling of an anomaly among what is not committed yet, or None."""
         with self._changed:
             waiting = (*self._work.tellings, *self._queue)
-        return any(anomaly.id == anomaly_id for telling in waiting for anomaly in telling.anomalies)
+        told = (anomaly for telling in reversed(waiting) for anomaly in reversed(telling.anomalies))
+        return next((anomaly for anomaly in told if anomaly.id == anomaly_id), None)
 
     def flush(self, timeout: float) -> None:
         """Wait until everything queued is committed.

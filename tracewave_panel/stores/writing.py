@@ -10,12 +10,12 @@ import msgspec
 import pyarrow as pa
 
 from tracewave_panel.feeds import Feed
-from tracewave_panel.model import Label
+from tracewave_panel.model import Analysis, Label
 from tracewave_panel.ports import SavedState
 from tracewave_panel.stores import schema
-from tracewave_panel.stores.rows import Telling, WindowKey, label_rows, state_rows, to_arrow
+from tracewave_panel.stores.rows import Telling, WindowKey, label_rows, micros, state_rows, to_arrow
 
-__all__ = ["Work", "write"]
+__all__ = ["Work", "takeover_of", "write"]
 
 STATES_KEPT = 3
 
@@ -40,6 +40,15 @@ class Work(msgspec.Struct, frozen=True):
     saved: SavedState | None
     state_number: int
     labels: Mapping[str, Label | None] = {}
+
+
+def takeover_of(saved: SavedState, analyses: Sequence[Analysis]) -> int | None:
+    """Microseconds from which the run that loaded `saved` tells again; None when no window of `analyses` says it."""
+    windows = [analysis.window for analysis in analyses if analysis.window.revision == 0]
+    if not windows:
+        return None
+    first = min(windows, key=lambda window: window.start)
+    return micros(first.start if first.end > saved.watermark else saved.watermark)
 
 
 def write(connection: duckdb.DuckDBPyConnection, feed: Feed, work: Work) -> None:

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-__all__ = ["promise", "same"]
+__all__ = ["await_answer", "promise", "same"]
+
+T = TypeVar("T")
+
+
+def await_answer(read: Callable[[], T], complete: Callable[[T], bool], patience: float) -> T:
+    """Read again until the answer is complete or `patience` seconds are over; return the last answer."""
+    deadline = time.monotonic() + patience
+    while not complete(answer := read()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return answer
 
 
 def promise(kept: bool, otherwise: str) -> None:

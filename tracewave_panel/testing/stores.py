@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import closing
 from threading import Thread
 from typing import Any, TypeVar
 
@@ -15,7 +16,8 @@ from tracewave_panel.feeds import WIKIMEDIA, Feed
 from tracewave_panel.model import Analysis, Event, Label, Mark, Quality, Score
 from tracewave_panel.ports import Page, SavedState, Store
 from tracewave_panel.testing.findings import T0, some_analysis, some_anomaly, some_findings
-from tracewave_panel.testing.promise import promise
+from tracewave_panel.testing.promise import await_answer, promise
+from tracewave_panel.testing.stored_ranges import StoredRanges
 
 __all__ = ["check_store"]
 
@@ -26,7 +28,7 @@ def check_store(make_store: Callable[[], Store], *, feed: Feed = WIKIMEDIA, pati
     """Check that a store keeps the promises of :class:`~tracewave_panel.ports.Store`.
 
     A store may show appends late, and need not keep events; it must then count them in
-    ``Page.missed``.
+    ``Page.missed``. It must hold a few dozen analyses and anomalies and a handful of gaps.
 
     Parameters
     ----------
@@ -60,11 +62,17 @@ def check_store(make_store: Callable[[], Store], *, feed: Feed = WIKIMEDIA, pati
         _StorePromises.can_be_read_while_it_is_written,
         _StorePromises.refuses_calls_after_close,
     ):
-        store = make_store()
-        try:
+        with closing(make_store()) as store:
             check(_StorePromises(store, feed, patience))
-        finally:
-            store.close()
+    for promised in (
+        StoredRanges.pages_of_a_range_hold_each_analysis_once,
+        StoredRanges.pages_of_a_range_hold_each_anomaly_once,
+        StoredRanges.full_pages_and_empty_ones_lead_on,
+        StoredRanges.tells_one_anomaly_as_it_was_told_last,
+        StoredRanges.tells_each_gap_once,
+    ):
+        with closing(make_store()) as store:
+            promised(StoredRanges(store, feed, patience))
 
 
 class _StorePromises:
@@ -226,6 +234,8 @@ class _StorePromises:
             "append": lambda: self._store.append(some_findings(1)),
             "analyses": self._store.analyses,
             "anomalies": self._store.anomalies,
+            "anomaly": lambda: self._store.anomaly("a"),
+            "gaps": self._store.gaps,
             "events": self._store.events,
             "save_state": lambda: self._store.save_state(SavedState(T0, T0, b"", b"")),
             "load_state": self._store.load_state,
@@ -257,7 +267,4 @@ class _StorePromises:
         return items
 
     def _wait(self, read: Callable[[], Page[T]], complete: Callable[[Page[T]], bool]) -> Page[T]:
-        deadline = time.monotonic() + self._patience
-        while not complete(page := read()) and time.monotonic() < deadline:
-            time.sleep(0.01)
-        return page
+        return await_answer(read, complete, self._patience)

@@ -5,34 +5,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+import time
+from typing import Any, ClassVar
 
 import msgspec
 import param
 from panel.custom import JSComponent
 from panel.viewable import Viewer
 
+from tracewave_panel.app.asked import Asked, AskedLabel, AskedSilence, AskedUndo, asked_of
 from tracewave_panel.app.card import card_text
+from tracewave_panel.app.notices import Said, mute_of
 from tracewave_panel.app.theme import asset, detector_look
 from tracewave_panel.app.wording import length
-from tracewave_panel.errors import TracewaveError
+from tracewave_panel.errors import StoreError, TracewaveError
 from tracewave_panel.feeds import Feed
-from tracewave_panel.model import Analysis, Anomaly, Label, LabelVerdict
+from tracewave_panel.model import Analysis, Anomaly
 from tracewave_panel.ports import Control
 
 __all__ = ["Cards"]
 
 LIMIT = 30
-_NO_LABELS: Mapping[str, Label] = {}
-
-
-class _Asked(msgspec.Struct):
-    """What a page asks: a label for an anomaly, or with None that it holds no longer."""
-
-    id: Annotated[str, msgspec.Meta(max_length=400)]
-    verdict: LabelVerdict | None
-    number: int
 
 
 class CardList(JSComponent):
@@ -41,9 +34,10 @@ class CardList(JSComponent):
     cards = param.String(default="[]", doc="JSON of all cards, newest first.")
     noun = param.String(doc="What the events are called, in the plural.")
     judging = param.String(doc="How many detectors judge, for the empty state.")
-    answer = param.String(doc="JSON of the last answer to a label: number, id, and the error in words or nothing.")
+    notified = param.Boolean(doc="Whether notices are sent at all, so that they can be silenced.")
+    answer = param.String(doc="JSON of the last answer to a press: number, id, and the error in words or nothing.")
 
-    _esm = asset("components/card.js") + asset("components/cards.js")
+    _esm = "".join(asset(f"components/{name}.js") for name in ("notices", "silence", "card", "cards"))
     _stylesheets: ClassVar[list[str]] = [asset("components/shared.css"), asset("components/cards.css")]
 
 
@@ -53,26 +47,24 @@ class Cards(Viewer):
     Parameters
     ----------
     control
-        Takes the labels that a person gives; None: labels are shown and cannot be given.
+        Takes the labels and mutes that a person gives; None: they are shown and cannot be given.
+    by
+        Who looks at the page, as far as that is known.
     """
 
-    def __init__(self, feed: Feed, control: Control | None = None, **params: Any) -> None:
+    def __init__(self, feed: Feed, control: Control | None = None, by: str = "", **params: Any) -> None:
         super().__init__(**params)
-        self._unit = feed.metrics[0].unit.replace("events/s", "/s")
+        self._feed = feed
         self._control = control
+        self._by = by
         self._told: dict[str, Anomaly] = {}
-        self._labels = _NO_LABELS
+        self._said = Said()
         self._list = CardList(noun=feed.metrics[0].noun)
         self._list.on_msg(lambda event: self._heard(event.data))
 
-    def tell(
-        self,
-        anomalies: tuple[Anomaly, ...],
-        last: Analysis | None,
-        labels: Mapping[str, Label] | None = None,
-    ) -> None:
-        """Take in new tellings and the labels that hold (None: as before); sends only what changed."""
-        labels = self._labels if labels is None else labels
+    def tell(self, anomalies: tuple[Anomaly, ...], last: Analysis | None, said: Said | None = None) -> None:
+        """Take in new tellings and what people said (None: as before); sends only what changed."""
+        said = self._said if said is None else said
         if anomalies:
             self._told.update({anomaly.id: anomaly for anomaly in anomalies})
             # An open one keeps its place, however many came and went after it.
@@ -80,27 +72,46 @@ class Cards(Viewer):
                 :LIMIT
             ]
             self._told = {told.id: told for told in sorted(kept, key=lambda told: told.opened, reverse=True)}
-        if anomalies or any(labels.get(held) != self._labels.get(held) for held in self._told):
-            texts = (card_text(anomaly, labels, self._unit) for anomaly in self._told.values())
+        if anomalies or self._is_said_anew(said):
+            texts = (card_text(anomaly, said, self._feed) for anomaly in self._told.values())
             self._list.cards = f"[{','.join(texts)}]"
-        self._labels = labels
+        self._said, self._list.notified = said, said.notified
         if not self._told and last is not None:
             self._list.judging = _judging(last)
 
+    def _is_said_anew(self, said: Said) -> bool:
+        """Whether a card that is held may have another label or other mutes than before."""
+        before = self._said
+        return said.mutes != before.mutes or any(
+            said.labels.get(held) != before.labels.get(held) for held in self._told
+        )
+
     def _heard(self, message: Any) -> None:
-        """Give or take back a label for the page; whoever else looks at it is told with the next news."""
-        try:
-            asked = msgspec.convert(message, _Asked)
-        except msgspec.ValidationError:
+        """Do what is asked on a card of the page; whoever else looks at it is told with the next news."""
+        asked = asked_of(message)
+        if asked is None:
             return  # no page of ours says such a thing
-        error = "" if self._control else "labels are not taken here"
+        error = ""
         try:
-            if self._control:
-                self._control.label(asked.id, asked.verdict)
-                self.tell((), None, self._control.labels())
+            self._do(asked)
         except TracewaveError as refused:
             error = str(refused)
         self._list.answer = msgspec.json.encode({"number": asked.number, "id": asked.id, "error": error}).decode()
+
+    def _do(self, asked: Asked) -> None:
+        control = self._control
+        if control is None:
+            raise StoreError("labels and mutes are not taken here")
+        match asked:
+            case AskedLabel():
+                control.label(asked.id, asked.verdict, self._by)
+            case AskedSilence() if asked.id not in self._told:
+                raise StoreError("this anomaly is no longer among the cards; load the page again")
+            case AskedSilence():
+                control.mute(mute_of(self._told[asked.id], asked.silence, time.time(), self._by))
+            case AskedUndo():
+                control.unmute(asked.undo)
+        self.tell((), None, Said.to(control))
 
     def __panel__(self) -> CardList:
         return self._list

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, ClassVar
 
 import msgspec
@@ -12,11 +13,15 @@ import param
 from panel.custom import JSComponent
 from panel.viewable import Viewer
 
+from tracewave_panel.app.asked import back_of
 from tracewave_panel.app.happenings import Happening
 from tracewave_panel.app.health_figures import DAY, WINDOW_BAR, panels, rounded, spark
+from tracewave_panel.app.notices import notices_json
 from tracewave_panel.app.theme import asset
 from tracewave_panel.app.vitals import HOUR, Vitals
 from tracewave_panel.app.wording import NONE, clock, length, one_line
+from tracewave_panel.errors import TracewaveError
+from tracewave_panel.ports import Console
 
 __all__ = ["Health"]
 
@@ -34,18 +39,28 @@ class HealthSheet(JSComponent):
     now = param.String(default="", doc="JSON of the figures; every second.")
     past = param.String(default="", doc="JSON of the last hour; every ten seconds.")
     told = param.String(default="", doc="JSON of what happened and of the log; when there is something new.")
+    notices = param.String(default="", doc="JSON of the routes of notices and of the mutes; when that changed.")
+    answer = param.String(default="", doc="JSON of the last answer to a press: its number, and the error or nothing.")
 
-    _esm = asset("components/health_charts.js") + asset("components/health.js")
+    _esm = "".join(asset(f"components/{name}.js") for name in ("health_charts", "notices", "health_notices", "health"))
     _stylesheets: ClassVar[list[str]] = [asset("components/shared.css"), asset("components/health.css")]
 
 
 class Health(Viewer):
-    """What one session shows of the vitals that all share."""
+    """What one session shows of the vitals that all share.
 
-    def __init__(self, **params: Any) -> None:
+    Parameters
+    ----------
+    console
+        Whose mutes are listed and can be taken back; None: nothing is said of notices.
+    """
+
+    def __init__(self, console: Console | None = None, **params: Any) -> None:
         super().__init__(**params)
+        self._console = console
         self._told = self._drawn = 0.0
         self._sheet = HealthSheet()
+        self._sheet.on_msg(lambda event: self._heard(event.data))
 
     def tell(self, vitals: Vitals) -> None:
         """Show what was sampled since; for about once a second while the page is the one that is shown."""
@@ -58,6 +73,25 @@ class Health(Viewer):
             self._drawn = times[-1]
             self._sheet.past = vitals.once("past", lambda: _json(_past(vitals, times)))
         self._sheet.told = vitals.once("told", lambda: _json(_events(vitals)))
+        console = self._console
+        if console:
+            self._sheet.notices = vitals.once(
+                "notices", lambda: _json(notices_json(console, vitals.routes, vitals.mutes, vitals.now))
+            )
+
+    def _heard(self, message: Any) -> None:
+        """Take a mute back; other pages are told with the next sample."""
+        console, asked = self._console, back_of(message)
+        if console is None or asked is None:
+            return  # no page of ours says such a thing
+        error = ""
+        try:
+            console.control.unmute(asked.undo)
+            routes, mutes = console.control.routes(), console.control.mutes()
+            self._sheet.notices = _json(notices_json(console, routes, mutes, time.time()))
+        except TracewaveError as refused:
+            error = str(refused)
+        self._sheet.answer = _json({"number": asked.number, "error": error})
 
     def __panel__(self) -> HealthSheet:
         return self._sheet

@@ -139,7 +139,7 @@ let made = 0;
 
 /* The parts of a card that stay; `act` says what its buttons do. */
 const newCard = (tw, noun, act) => {
-  const entry = {node: tw.element("article"), card: null, told: "", samplesTold: "", recent: true, unfolded: false, raw: false, pending: null, length: null};
+  const entry = {node: tw.element("article"), card: null, told: "", samplesTold: "", recent: true, unfolded: false, raw: false, pending: null, hushing: null, notified: false, length: null};
   const part = (name, tag, className = "") => (entry[name] = tw.element(tag, className));
   const number = ++made;
   entry.node.tabIndex = -1;
@@ -154,7 +154,8 @@ const newCard = (tw, noun, act) => {
   entry.link = pressable(tw, "btn sq", "", "link", "Copy link");
   acts.setAttribute("role", "group");
   acts.setAttribute("aria-label", "What to do with this anomaly");
-  acts.append(entry.replay, entry.real, entry.notReal, entry.rawButton, entry.link);
+  addSilence(tw, entry, number, act);
+  acts.append(entry.replay, entry.real, entry.notReal, entry.rawButton, entry.bell, entry.link);
   part("line", "p", "line").setAttribute("role", "status");
   part("address", "input", "address").readOnly = true;
   entry.address.setAttribute("aria-label", "Link to this anomaly");
@@ -162,7 +163,7 @@ const newCard = (tw, noun, act) => {
   entry.address.addEventListener("focus", () => entry.address.select());
   part("samples", "div", "samples").id = `raw-${number}`;
   entry.rawButton.setAttribute("aria-controls", entry.samples.id);
-  fold.append(part("body", "div"), acts, part("said", "p", "said"), entry.line, entry.address, entry.samples);
+  fold.append(part("body", "div"), acts, entry.menu, entry.hushed, part("said", "p", "said"), entry.line, entry.address, entry.samples);
   entry.node.append(lead, fold);
   for (const [button, name] of [[entry.replay, "replay"], [entry.real, "real"], [entry.notReal, "notReal"], [entry.rawButton, "raw"], [entry.link, "copy"]])
     button.addEventListener("click", () => { if (!button.hasAttribute("aria-disabled")) act[name](entry); });
@@ -190,6 +191,7 @@ const drawButtons = (entry) => {
 
 const drawFold = (entry) => {
   const closed = entry.card.closed !== null;
+  if (closed && !entry.unfolded) entry.closeMenu();
   entry.more.hidden = !closed;
   entry.more.setAttribute("aria-expanded", String(entry.unfolded));
   entry.fold.hidden = closed && !entry.unfolded;
@@ -217,6 +219,7 @@ const drawCard = (tw, noun, entry) => {
   }
   allow(entry.rawButton, card.samples.length ? "" : `No ${noun} were kept with this anomaly`);
   drawButtons(entry);
+  drawSilence(tw, entry);
   drawFold(entry);
 };
 

@@ -1,4 +1,4 @@
-// The list of cards: kept by id, newest first, one of them picked. A label is sent to the server and
+// The list of cards: kept by id, newest first, one of them picked. A label or a mute is sent to the server and
 // shown when the server's own word on the card has come back, in every session alike.
 const PATIENCE = 8000, HOUR = 3_600_000, DAY = 86_400_000; // milliseconds
 
@@ -96,12 +96,20 @@ export function render({model}) {
     sayOn(entry, "");
     drawButtons(entry);
     model.send_msg({id: entry.card.id, ...pending});
-    setTimeout(() => { if (entry.pending === pending) settle(entry, "The server has not answered; the label may not be kept."); }, PATIENCE);
+    setTimeout(() => { if (entry.pending === pending) settle(entry, "pending", "The server has not answered; the label may not be kept."); }, PATIENCE);
   };
-  const settle = (entry, error) => {
-    entry.pending = null;
+  const ask = (entry, what) => {
+    const hushing = entry.hushing = {number: ++asked};
+    sayOn(entry, "");
+    drawSilence(tw, entry);
+    model.send_msg({id: entry.card.id, ...hushing, ...what});
+    setTimeout(() => { if (entry.hushing === hushing) settle(entry, "hushing", "The server has not answered; what was asked of notices may not hold."); }, PATIENCE);
+  };
+  const settle = (entry, wait, error) => {
+    entry[wait] = null;
     sayOn(entry, error, true);
     drawButtons(entry);
+    drawSilence(tw, entry);
   };
   const copy = async (entry) => {
     const address = new URL(location.href), page = address.searchParams.get("page");
@@ -126,6 +134,8 @@ export function render({model}) {
     notReal: (entry) => label(entry, "not_real"),
     raw: (entry) => { entry.raw = !entry.raw; drawButtons(entry); },
     copy,
+    silence: (entry, silence) => ask(entry, {silence}),
+    undo: (entry, undo) => ask(entry, {undo}),
     lead(entry, button) {
       if (!button && getSelection().toString()) return; // somebody selects a title
       pick(entry);
@@ -182,6 +192,7 @@ export function render({model}) {
     const cards = JSON.parse(model.cards), kept = new Set(cards.map((card) => card.id));
     for (const [id, entry] of shown)
       if (!kept.has(id)) {
+        entry.closeMenu();
         entry.node.remove();
         shown.delete(id);
         if (current === entry) current = null;
@@ -195,6 +206,7 @@ export function render({model}) {
           arrive(entry);
           heard.textContent = `New: ${card.severity}, ${card.title}`;
         }
+        entry.notified = model.notified;
         shown.set(card.id, entry);
       }
       const told = JSON.stringify(card);
@@ -203,7 +215,8 @@ export function render({model}) {
         if (closes) {
           entry.unfolded = entry === current || entry === focused(); // nothing folds under somebody's hands
           heard.textContent = `Closed: ${card.title}`;
-        }
+        } else if (entry.card && model.notified && JSON.stringify(entry.card.muted) !== JSON.stringify(card.muted))
+          heard.textContent = `${card.muted.length ? card.muted.map(({words}) => words).join(", ") : "Notices are sent again"}: ${card.title}`;
         Object.assign(entry, {told, card});
         drawCard(tw, model.noun, entry);
         tickCard(tw, entry, now());
@@ -232,9 +245,13 @@ export function render({model}) {
   dismiss.addEventListener("click", () => { wanted = null; missing.hidden = true; tw.url.set({anomaly: null}); });
   model.on("cards", update);
   model.on("judging", wait);
+  model.on("notified", () => {
+    for (const entry of order) { entry.notified = model.notified; drawSilence(tw, entry); }
+  });
   model.on("answer", () => {
     const {number, id, error} = JSON.parse(model.answer), entry = shown.get(id);
-    if (entry?.pending?.number === number) settle(entry, error && `Not kept: ${error}`);
+    const wait = ["pending", "hushing"].find((each) => entry?.[each]?.number === number);
+    if (wait) settle(entry, wait, error && `Not kept: ${error}`);
   });
   tw.listen("row", rail, ({hovered}) => { if (!hovered) wait(); });
   tw.listen("step-card", rail, step);

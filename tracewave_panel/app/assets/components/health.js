@@ -17,10 +17,11 @@ const CHARTS = [
 const LEVELS = {CRITICAL: "critical", ERROR: "critical", WARNING: "warning"};
 const HEADS = [["time"], ["what"], ["length", "r"], ["filled in", "r minor"], ["lost", "r"], ["partial", "r minor"], ["told", "minor"]];
 
+const read = (text) => (text ? JSON.parse(text) : null);
+
 export function render({model}) {
   const tw = window.tracewave;
   const {element} = tw;
-  const read = (text) => (text ? JSON.parse(text) : null);
   const page = element("div", "health");
   const titled = (className, title) => {
     const panel = element("section", `panel ${className}`), head = element("div", "ph"), side = element("span", "q n");
@@ -115,7 +116,8 @@ export function render({model}) {
   lines.setAttribute("aria-label", "Log, newest first");
   log.side.textContent = "warnings, and what Tracewave tells; newest first";
   log.panel.append(lines);
-  page.append(happened.panel, lags.panel, log.panel);
+  const notices = noticesPanels(tw, model, titled);
+  page.append(happened.panel, lags.panel, ...notices.panels, log.panel);
 
   const showTold = (told) => {
     table.hidden = !told.happened.length;
@@ -164,5 +166,6 @@ export function render({model}) {
   showNow();
   showPast();
   showTold(read(model.told) ?? {happened: [], log: []});
+  notices.show();
   return page;
 }

@@ -1,0 +1,1 @@
+"""The same findings for programs: REST, a WebSocket, SQL and Prometheus' figures."""
