@@ -34,6 +34,6 @@ async def test_ten_pages_opened_at_once_change_no_windows_count_and_all_of_them_
     assert len(windows) > 15
     assert {window["quality"] for window in windows} == {"ok"}
     assert {window["late"] for window in windows} == {0}
-    # the feed's schedule is 40 a second, and a window may begin within one
-    assert {window["count"] for window in windows} <= {RATE - 1, RATE, RATE + 1}
+    # the feed's schedule is 40 a second, a window may begin within one, and the sender shares the processors
+    assert all(abs(window["count"] - RATE) <= 2 for window in windows), {window["count"] for window in windows}
     assert min(moved) > 10
