@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import browser as browsers
 import pytest
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+def pytest_configure():
+    """Have programs that tests start hear interrupts, also where a shell put the tests into its background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items):
+    """Files that open browsers or start programs come first: the short ones fill what is left at the end."""
+    items.sort(key=lambda item: not _takes_long(item))
+
+
+def _takes_long(item) -> bool:
+    module = getattr(item, "module", None)
+    return "_browser" in item.path.name or any(hasattr(module, name) for name in ("serving", "running", "build_api"))
 
 
 @pytest.hookimpl(wrapper=True)
