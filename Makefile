@@ -59,6 +59,8 @@ bench: setup-test ## Measure speed; a table, and JSON in benchmarks/results
 	@$(BIN)/python benchmarks/speed.py $(ARGS)
 	@$(BIN)/python benchmarks/viewers.py
 	@$(BIN)/python benchmarks/stream_clients.py
+	@$(BIN)/python benchmarks/history.py
+	@$(BIN)/python benchmarks/history_load.py
 
 bench-quality: setup-test ## Measure how good the engine is; reports in benchmarks/reports (CAPTURES=../shared/data)
 	@$(BIN)/tracewave evaluate --out benchmarks/reports/simulated $(ARGS)

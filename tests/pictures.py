@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import io
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import browser as browsers
+import msgspec
 import panel as pn
 import test_health_browser
 from console_stand_in import console, story
@@ -26,10 +28,17 @@ from tornado.ioloop import IOLoop
 from tracewave_panel.app.board import Board
 from tracewave_panel.app.dashboard import build_page
 from tracewave_panel.app.server import Health
+from tracewave_panel.feeds import WIKIMEDIA
+from tracewave_panel.model import Findings
+from tracewave_panel.ports import Console
+from tracewave_panel.stores.duckdb import DuckDBStore
 from tracewave_panel.stores.ring import RingStore
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 NOON = 1_794_666_740.0  # 14 November 2026, 14:32:20 UTC
+WIKIS = {"en.wikipedia.org": 0.29, "www.wikidata.org": 0.2, "commons.wikimedia.org": 0.12, "de.wikipedia.org": 0.09,
+         "fr.wikipedia.org": 0.08, "es.wikipedia.org": 0.06, "ja.wikipedia.org": 0.05, "it.wikipedia.org": 0.04,
+         "ru.wikipedia.org": 0.04, "pl.wikipedia.org": 0.03}  # fmt: skip
 HOUR = 3_700  # seconds
 LONGEST = 200_000  # bytes
 STEADY = ["--disable-partial-raster", "--disable-skia-runtime-opts", "--force-color-profile=srgb"]
@@ -39,18 +48,40 @@ CHOSEN = (
     ("live-light", "/", "light", 1440, 1000),
     ("live-dark-420", "/", "dark", 420, 1000),
     ("health-dark", "/health", "dark", 1440, 1000),
+    ("explore-dark", "/explore?anomaly={anomaly}", "dark", 1440, 1000),
 )
 
 
-def told() -> Board:
+def in_parts(told: Findings) -> Findings:
+    """The findings with events spread over wikis, kinds of editor and of edit; what is above usual is the burst's."""
+    analyses = []
+    for each in told.analyses:
+        count = each.window.count
+        usual = min(count, 44)
+        wikis = {name: round(usual * part) for name, part in WIKIS.items()}
+        bots = round(usual * 0.24) + count - usual
+        wikis["commons.wikimedia.org"] += count - usual
+        editors = {"bot": bots, "registered": round(usual * 0.6), "anonymous": round(usual * 0.16)}
+        kinds = {"edit": round(count * 0.9), "new": round(count * 0.1)}
+        named = {"wiki": wikis, "actor": editors, "kind": kinds}
+        parts = tuple(named.get(name, {}) for name in WIKIMEDIA.dimensions)
+        window = msgspec.structs.replace(each.window, dimension_counts=parts)
+        analyses.append(msgspec.structs.replace(each, window=window))
+    return msgspec.structs.replace(told, analyses=tuple(analyses))
+
+
+def told(history: DuckDBStore) -> Board:
     """A board that holds the story, and the vital signs of the hour that ends in it."""
     store = RingStore()
     counts = []
     for each in story(NOON):
         store.append(each)
+        history.append(in_parts(each))
         counts += [analysis.window.count for analysis in each.analyses]
+    history.flush()
     vitals, control = test_health_browser.story(NOON, HOUR, counts)
-    board = Board(console(store, control))
+    plain = console(store, control)
+    board = Board(Console(plain.feed, plain.store, plain.control, history))
     board.look()  # with vital signs of its own: the hour has lags enough
     board.vitals = vitals
     return board
@@ -69,7 +100,7 @@ def held(board: Board) -> Iterator[int]:
     async def serve() -> None:
         loops.append(asyncio.get_running_loop())
         server = get_server(
-            {"/": lambda: page("live"), "/health": lambda: page("health")},
+            {"/": lambda: page("live"), "/health": lambda: page("health"), "/explore": lambda: page("explore")},
             address="127.0.0.1",
             port=0,
             loop=IOLoop.current(),
@@ -112,7 +143,19 @@ def small(picture: bytes) -> bytes:
     return saved.getvalue()
 
 
-def take(driver, port: int) -> None:
+def ask(page) -> None:
+    """Press Run, and have the same said of the time that it took, whatever machine this is."""
+    page.wait_for_selector(".explore .badge:not([hidden])", timeout=60_000)
+    page.wait_for_selector(".tree .rel", timeout=60_000)
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.wait_for_selector(".explore td", timeout=60_000)
+    page.locator(".explore .state").evaluate(
+        "(said) => { said.textContent = said.textContent.replace(/ in .*/, ' in 46 ms, at 14:32:20 UTC'); }"
+    )
+    page.mouse.move(0, 0)
+
+
+def take(driver, port: int, anomaly: str) -> None:
     """Take each chosen picture in a context of its own."""
     browser = driver.chromium.launch(executable_path=browsers.find(), args=[*browsers.FLAGS, *STEADY])
     for name, path, theme, width, height in CHOSEN:
@@ -121,9 +164,11 @@ def take(driver, port: int) -> None:
         )
         page = context.new_page()
         page.clock.set_fixed_time(NOON)
-        page.goto(f"http://127.0.0.1:{port}{path}")
+        page.goto(f"http://127.0.0.1:{port}{path.format(anomaly=anomaly)}")
         page.wait_for_selector("html[data-ready]", state="attached", timeout=60_000)
-        page.wait_for_selector(".chart svg" if path == "/health" else ".card", timeout=60_000)
+        if path.startswith("/explore"):
+            ask(page)
+        page.wait_for_selector(".card" if path == "/" else ".chart svg", timeout=60_000)
         page.evaluate("document.fonts.ready")
         page.wait_for_timeout(1500)  # plots take their size in the next frames
         picture = small(page.screenshot())
@@ -139,8 +184,13 @@ def main() -> int:
         print("Needs Chromium or Chrome: make setup-test tries to install one", file=sys.stderr)
         return 1
     PICTURES.mkdir(parents=True, exist_ok=True)
-    with held(told()) as port, sync_playwright() as driver:
-        take(driver, port)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        DuckDBStore(Path(folder) / "history.duckdb", WIKIMEDIA) as history,
+        held(board := told(history)) as port,
+        sync_playwright() as driver,
+    ):
+        take(driver, port, board.console.store.anomalies().items[-1].id)
     return 0
 
 

@@ -78,11 +78,13 @@ def test_streamz_lives_on_one_page():
     assert importers("streamz") == {"pipeline.py"}
 
 
-@pytest.mark.parametrize("framework", ["panel", "bokeh"])
-def test_panel_and_bokeh_live_in_the_pages_alone(framework):
+@pytest.mark.parametrize(
+    ("framework", "where"),
+    [("panel", {"app"}), ("bokeh", {"app", "notebook"}), ("holoviews", {"notebook"}), ("pandas", {"notebook"})],
+)
+def test_what_draws_lives_in_pages_and_notebooks_alone(framework, where):
     found = importers(framework)
-    assert found
-    assert {name.split("/")[0] for name in found} == {"app"}
+    assert {name.split("/")[0] for name in found} == where
 
 
 def registry(module: str, name: str) -> dict[str, str]:

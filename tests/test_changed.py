@@ -171,5 +171,12 @@ def test_feed_without_edits_names_its_own_columns_and_leaves_prices_unsigned():
     assert event_row(CRYPTO, trade)[4] == "67,123"
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"), [(62.0, "62"), (-9.5, "\N{MINUS SIGN}9.50"), (0.0123, "0.0123"), (0.0, "0")]
+)
+def test_cents_of_a_measure_are_shown(value, shown):
+    assert event_row(CRYPTO, event(T, 1, dimensions=("kraken",), measures=(value,)))[4] == shown
+
+
 def test_only_web_addresses_leave_the_server():
     assert event_row(WIKIMEDIA, event(T, 1, link="javascript:alert(1)"))[5] == ""

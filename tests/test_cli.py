@@ -156,7 +156,10 @@ def test_recording_that_is_interrupted_is_complete_up_to_there(tmp_path):
         ("replay {minute} --set window.width=wide", "window.width: 'wide' is not allowed"),
         ("replay {minute} --set window.width=0", "width must be from 0.1 to 86400 seconds"),
         ("replay {minute} --speed 0", "'0' is neither a positive number nor 'max'"),
-        ("serve --source telegraph", "--source telegraph: choose auto, wikimedia, synthetic or recording:PATH"),
+        (
+            "serve --source telegraph",
+            "--source telegraph: choose auto, wikimedia, synthetic, recording:PATH or own:FEED.toml",
+        ),
         ("record wikimedia {minute}", "exists already: choose another name"),
         ("record wikimedia {folder}/out.jsonl.gz --duration soon", "'soon' is no duration; write it as 90s, 5m or 1h"),
         ("query select --data {folder}", "no history in {folder}; start `tracewave serve --data {folder}` first"),

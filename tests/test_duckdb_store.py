@@ -104,9 +104,9 @@ def test_views_say_what_their_tables_hold(store):
     written(store, findings(122, *told, gap, anomalies=(anomaly("a", 40, closed=43),)))
     by_minute = rows(store, "SELECT minute, events, rate, missing FROM rate_by_minute")
     assert [row[1:] for row in by_minute] == [(60, 30.0, 0.0), (30, 30.0, 1.0)]
-    shares = rows(store, "SELECT value, events, share FROM dimension_shares_by_minute WHERE dimension = 'wiki' LIMIT 2")
+    shares = rows(store, "SELECT value, events, share FROM dimensions_by_minute WHERE dimension = 'wiki' LIMIT 2")
     assert shares == [("w1", 4, 4 / 6), ("w0", 2, 2 / 6)]
-    assert rows(store, "SELECT fired, scores FROM scores_wide LIMIT 1") == [("zscore", "ewma=0.030 zscore=0.500")]
+    assert rows(store, "SELECT fired, zscore, ewma, trees FROM scores_wide LIMIT 1") == [("zscore", 0.5, 0.03, None)]
     readable = rows(store, "SELECT lasting, agreeing, because FROM anomalies_readable")
     assert readable == [(3.0, "zscore ewma", "wiki=w1 (90%)")]
 
@@ -326,6 +326,14 @@ def check_killed_history(history, begin, acknowledged):
     assert partial == [], "a batch is there in part"
     runs = ask(f"SELECT count(DISTINCT late) FROM windows WHERE epoch(start) >= {T0 + begin}")
     assert runs[0][0] <= 1, "windows of two runs follow the State"
+    twice = ask("SELECT id FROM events GROUP BY id HAVING count(*) > 1")
+    assert twice == [], "an event is there twice"
+    wrong = ask(f"""
+        SELECT epoch(w.start) - {T0}, count(e.id) FROM windows w LEFT JOIN events e
+            ON e.editor = 'run' || w.late AND epoch(e.time) - epoch(w.start) IN (0.25, 0.5, -4.875)
+        GROUP BY w.start HAVING count(e.id) <> 3
+    """)
+    assert wrong == [], "a window does not have its events, all of the run that told it"
     strays = ask("""
         SELECT a.id FROM anomalies a LEFT JOIN windows w ON w.start = a.opened
         WHERE w.start IS NULL OR NOT ends_with(a.id, '-run' || w.late)
@@ -456,6 +464,10 @@ def make_other_feed(path):
     DuckDBStore(path, msgspec.structs.replace(WIKIMEDIA, features=features)).close()
 
 
+def make_feed_with(**changed):
+    return lambda path: DuckDBStore(path, msgspec.structs.replace(WIKIMEDIA, **changed)).close()
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -463,6 +475,9 @@ def make_other_feed(path):
         (make_other_database, "no Tracewave history"),
         (make_newer, "newer Tracewave .schema 99"),
         (make_other_feed, "history of something else .features"),
+        (make_feed_with(measures=("bytes", "words")), r"history of something else .measures \["),
+        (make_feed_with(actor="author"), "history of something else .actor"),
+        (make_feed_with(measures=(), subject="leaf"), r"something else .measures \[\], subject"),
         (lambda path: path.mkdir(), "cannot open history"),
     ],
 )
@@ -471,6 +486,12 @@ def test_file_that_is_no_history_of_this_feed_is_refused_in_words(tmp_path, make
     make(path)
     with pytest.raises(StoreError, match=words):
         DuckDBStore(path, WIKIMEDIA)
+
+
+def test_pool_of_the_database_leaves_a_processor_to_the_feed(store):
+    with store._database.cursor() as cursor:
+        ((threads,),) = cursor.execute("SELECT current_setting('threads')").fetchall()
+    assert threads == max(1, (os.cpu_count() or 2) - 1)
 
 
 def test_folder_that_cannot_be_made_is_refused_in_words(tmp_path):
@@ -554,9 +575,9 @@ def asked(tmp_path_factory):
         ("EXPLAIN ANALYZE DELETE FROM windows", "read-only"),
         ("ATTACH 'x.duckdb'", "this is ATTACH"),
         ("COPY windows TO 'x.csv'", "this is COPY"),
-        ("EXPLAIN ANALYZE COPY windows TO 'x.csv'", "disabled"),
+        ("EXPLAIN ANALYZE COPY windows TO 'x.csv'", "only a SELECT may be explained"),
         ("SET threads = 1", "this is SET"),
-        ("EXPLAIN ANALYZE SET memory_limit = '9GB'", "locked"),
+        ("EXPLAIN ANALYZE SET memory_limit = '9GB'", "only a SELECT may be explained"),
         ("PRAGMA database_list", "this is"),
         ("SELECT * FROM read_csv('/etc/passwd')", "disabled"),
         ("SELECT * FROM '/etc/passwd'", "does not exist"),

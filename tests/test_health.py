@@ -102,6 +102,20 @@ def test_size_of_a_file_is_asked_every_ten_seconds_and_holds_the_log(tmp_path):
     assert size.bytes == 111
 
 
+def test_store_says_since_when_it_keeps_windows_and_how_many_it_lacks():
+    control = Growing()
+    vitals = vitals_of(control)
+    control.grow(not_kept=0)
+    control.measured |= {"store_bytes": 5e6, "store_since": T}
+    vitals.sample(T)
+    assert row(vitals, "Store").meaning == "History on disk, windows since 2023-11-14 22:13 UTC"
+    assert not row(vitals, "Not kept").over
+    control.grow(not_kept=7)
+    vitals.sample(T + 1)
+    lacking = row(vitals, "Not kept")
+    assert (lacking.value, lacking.unit, lacking.over) == ("7", "so far", True)
+
+
 def test_running_pipeline_measures_itself(tmp_path):
     settings = Settings()
     runtime = Runtime(settings, Planner(settings, "synthetic", speed=50.0), data=tmp_path)

@@ -148,6 +148,8 @@ def test_menu_goes_by_keyboard_and_ends_nothing_else(browser, store, control, be
         expect(page.locator(".brush")).to_be_visible(timeout=WAIT)
         button(shown, "Raw edits").focus()
         page.keyboard.press("Tab")
+        assert has_focus(shown.get_by_role("link", name="Ask history"))
+        page.keyboard.press("Tab")
         assert has_focus(bell(shown))
         page.keyboard.press("Space")
         expect(menu(shown)).to_be_visible()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import html
 import http.client
@@ -17,12 +18,12 @@ import nbformat
 import pandas as pd
 import psutil
 import pytest
-from console_stand_in import ABSTAINING, DETECTORS, analysis, anomaly, findings
+from console_stand_in import DETECTORS, analysis, anomaly, event, findings
 from nbclient import NotebookClient
 from running import ask, free_port, until
 
 import tracewave_panel
-from tracewave_panel import LiveView, live
+from tracewave_panel import LiveView, Mapping, Run, live
 from tracewave_panel.errors import ConfigError, PortInUseError, RecordingError
 from tracewave_panel.model import Quality
 from tracewave_panel.settings import Settings
@@ -79,7 +80,7 @@ def _nothing_of_the_machine(monkeypatch, tmp_path):
 @pytest.fixture(scope="module")
 def shown():
     with live("synthetic") as view:
-        until(lambda: len(view.windows()) > 3, 40)
+        until(lambda: len(view.windows) > 3, 40)
         yield view
 
 
@@ -95,51 +96,43 @@ class TestWhatItHolds:
 
     def test_windows_are_a_table_by_time_with_a_column_for_each_detector(self):
         self.view.store.append(findings(102.0, analysis(100.0), analysis(101.0, 130.0, (0.9, 0.8, 0.1, 0.1, 0.2))))
-        windows = self.view.windows()
-        assert list(windows.columns) == ["observed", "expected", *DETECTORS, "quality"]
+        windows = self.view.windows
+        assert list(windows.columns[:8]) == ["observed", "expected", "spread", *DETECTORS]
         assert windows.index.name == "time"
         assert windows.index[1] == pd.Timestamp(101.0, unit="s", tz="UTC")
         assert windows["observed"].tolist() == [41.0, 130.0]
         assert windows["zscore"].tolist() == [0.1, 0.9]
         assert windows.loc["1970-01-01 00:01:40", "quality"] == "ok"
 
-    def test_what_nobody_knows_is_not_a_number(self):
-        self.view.store.append(findings(101.0, analysis(100.0, quality=Quality.GAP)))
-        self.view.store.append(findings(102.0, analysis(101.0, cold=tuple(ABSTAINING))))
-        windows = self.view.windows()
-        assert windows.iloc[0].drop(["quality", "expected"]).isna().all()
-        assert windows.iloc[1].isna().tolist() == [name in ABSTAINING for name in windows.columns]
-        assert (windows.drop(columns="quality").dtypes == "float64").all()
+    def test_they_are_the_tables_of_a_run_which_does_not_change(self):
+        self.view.store.append(findings(102.0, analysis(101.0, 10.0), anomalies=[anomaly(100.0)]))
+        run = self.view.run
+        self.view.store.append(findings(103.0, analysis(101.0, 55.0, quality=Quality.REVISED), events=[event(1.0, 1)]))
+        assert isinstance(run, Run)
+        assert (run.windows["observed"].tolist(), self.view.windows["observed"].tolist()) == ([10.0], [55.0])
+        assert (len(run.events), len(self.view.events)) == (0, 1)
+        assert len(self.view.scores) == len(DETECTORS)
+        assert self.view.anomalies.equals(run.anomalies)
+        assert "Bot burst" in repr(self.view.explain("edits-rate-100"))
+        assert [type(each).__name__ for each in self.view.plot("1970-01-01 00:01")] == ["Overlay"] * 7
 
-    def test_window_told_again_is_there_once_as_it_was_told_last(self):
-        self.view.store.append(findings(102.0, analysis(101.0, 10.0), analysis(100.0)))
-        self.view.store.append(findings(103.0, analysis(101.0, 55.0, quality=Quality.REVISED)))
-        windows = self.view.windows()
-        assert windows["observed"].tolist() == [41.0, 55.0]
-        assert windows["quality"].tolist() == ["ok", "revised"]
-
-    def test_anomalies_are_a_table_with_the_newest_first(self):
-        self.view.store.append(findings(900.0, anomalies=[anomaly(100.0), anomaly(500.0, rarity=0.125)]))
-        self.view.store.append(findings(901.0, anomalies=[anomaly(100.0, closed=160.0)]))
-        anomalies = self.view.anomalies()
-        assert list(anomalies.index) == ["edits-rate-500", "edits-rate-100"]
-        assert anomalies["closed"].isna().tolist() == [True, False]
-        first = anomalies.loc["edits-rate-100"]
-        assert first["closed"] - first["opened"] == timedelta(seconds=60)
-        assert (first["severity"], first["kind"], first["agreeing"]) == ("critical", "rate_up", "zscore, ewma")
+    def test_events_that_memory_let_go_are_counted(self):
+        self.view.store.append(findings(1.0, events=[event(1.0, number) for number in range(5_010)]))
+        assert self.view.events.attrs["missed"] == 10
+        assert "5,000, the newest of 5,010" in repr(self.view.run)
 
     def test_tables_without_rows_have_their_columns(self):
-        assert list(self.view.windows().columns) == ["observed", "expected", *DETECTORS, "quality"]
-        assert str(self.view.windows().index.dtype).endswith("UTC]")
-        assert self.view.anomalies()[["opened", "title"]].empty
+        assert list(self.view.windows.columns[:8]) == ["observed", "expected", "spread", *DETECTORS]
+        assert str(self.view.windows.index.dtype).endswith("UTC]")
+        assert self.view.anomalies[["opened", "title"]].empty
 
 
 def test_page_and_tables_move(shown):
     assert answer(shown.url) == (200, '{"status": "ok"}')
     assert "Tracewave" in answer(shown.url, "")[1]
-    before = shown.windows().index[-1]
-    until(lambda: shown.windows().index[-1] > before, 20)
-    assert shown.windows()["expected"].notna().any()
+    before = shown.windows.index[-1]
+    until(lambda: shown.windows.index[-1] > before, 20)
+    assert shown.windows["expected"].notna().any()
     assert not shown.stopped
 
 
@@ -168,9 +161,9 @@ def test_two_views_know_nothing_of_each_other(shown):
         assert frame_of(other)["src"] == f"{other.url}?embed=1&theme=light"
         assert "height:300px" in frame_of(other)["style"]
         assert urlsplit(other.url).port != urlsplit(shown.url).port
-        until(lambda: len(other.windows()) > 1, 40)
-        assert other.windows().index.diff().max() == timedelta(seconds=2)
-        assert shown.windows().index.diff().max() == timedelta(seconds=1)
+        until(lambda: len(other.windows) > 1, 40)
+        assert other.windows.index.diff().max() == timedelta(seconds=2)
+        assert shown.windows.index.diff().max() == timedelta(seconds=1)
     assert answer(shown.url)[0] == 200
     with pytest.raises(ConnectionRefusedError):
         answer(other.url)
@@ -179,13 +172,13 @@ def test_two_views_know_nothing_of_each_other(shown):
 def test_stopping_ends_threads_and_may_be_done_twice_and_what_was_seen_stays():
     before = threads()
     with live("synthetic", settings=Settings()) as view:
-        until(lambda: len(view.windows()), 40)
+        until(lambda: len(view.windows), 40)
         assert {thread.name for thread in threads() - before} == {"tracewave-page", "tracewave-feed"}
         view.stop()
         assert threads() == before
         view.stop()
     assert view.stopped
-    assert len(view.windows())
+    assert len(view.windows)
     assert view._repr_mimebundle_() == {"text/plain": "Tracewave, synthetic: stopped"}
 
 
@@ -200,10 +193,27 @@ def test_view_that_nobody_refers_to_any_more_stops():
         answer(url)
 
 
+def test_rows_of_a_program_are_a_live_feed():
+    async def orders():
+        while True:
+            await asyncio.sleep(0.02)
+            yield {"country": "de"}
+
+    mapping = Mapping(name="orders", title="Orders", dimensions=["country"])
+    with live(orders, mapping=mapping) as view:
+        until(lambda: len(view.windows) > 2, 40)
+        assert repr(view).startswith("Tracewave, orders: running at")
+        assert set(view.run.counts["value"]) == {"de"}
+        assert set(view.events["series"]) == {"orders"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"source": "sinthetic"}, "choose auto, wikimedia, synthetic or recording:PATH"),
+        ({"source": [{"at": 1}]}, "a list needs a mapping that says what its fields mean"),
+        ({"source": [{"at": 1}], "mapping": Mapping(time="at")}, "a list is no async iterable; what is all there"),
+        ({"mapping": Mapping(time="at")}, "a mapping says what rows mean, and 'synthetic' is none"),
+        ({"source": "sinthetic"}, "choose auto, wikimedia, synthetic, recording:PATH or own:FEED.toml"),
         ({"source": "recording:missing.jsonl.gz"}, "missing.jsonl.gz"),
         ({"speed": 0.0}, "speed=0.0 is not allowed; it is a positive number, or None"),
         ({"speed": float("nan")}, "speed=nan is not allowed"),
@@ -285,10 +295,10 @@ def python(script: str, timeout: float = 60.0) -> subprocess.CompletedProcess[st
 
 
 def test_importing_the_package_brings_neither_panel_nor_pandas():
-    heavy = ["panel", "bokeh", "pandas", "numpy", "numba", "asyncio", "msgspec"]
+    heavy = ["panel", "bokeh", "holoviews", "pandas", "numpy", "numba", "pyarrow", "duckdb", "asyncio", "msgspec"]
     script = f"import sys, tracewave_panel; dir(tracewave_panel); print(sorted(set({heavy}) & set(sys.modules)))"
     assert python(script).stdout.strip() == "[]"
-    assert {"LiveView", "live"} <= set(dir(tracewave_panel))
+    assert set(tracewave_panel.__all__) <= set(dir(tracewave_panel))
     with pytest.raises(AttributeError, match="has no attribute 'life'"):
         _ = tracewave_panel.life
 
@@ -298,7 +308,7 @@ def test_interpreter_that_ends_while_a_view_runs_hangs_nowhere_and_commits_what_
     script = f"""
 import time, tracewave_panel
 view = tracewave_panel.live("synthetic", data={str(tmp_path)!r})
-while len(view.windows()) < 3:
+while len(view.windows) < 3:
     time.sleep(0.1)
 {end}
 """
@@ -324,7 +334,7 @@ def test_notebook_is_stored_without_outputs(path):
 def test_cells_of_the_notebook_run_in_a_kernel_which_leaves_nothing_behind(tmp_path, monkeypatch):
     for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
         monkeypatch.setenv(name, str(tmp_path / name))
-    notebook = nbformat.read(ROOT / "notebooks" / "01-live.ipynb", as_version=4)
+    notebook = nbformat.read(ROOT / "notebooks" / "00_live_page.ipynb", as_version=4)
     client = NotebookClient(notebook, kernel_name="python3", timeout=60)
     with client.setup_kernel():
         process = psutil.Process(client.km.provisioner.pid)

@@ -19,7 +19,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-NOTEBOOK = ROOT / "notebooks" / "01-live.ipynb"
+NOTEBOOK = ROOT / "notebooks" / "00_live_page.ipynb"
 TOKEN = "only-for-this-test"
 WAIT = 90_000  # milliseconds; JupyterLab, a kernel and Panel start one after the other
 ROW_END = "() => window.tracewave?.row?.end ?? 0"

@@ -13,6 +13,7 @@ import pytest
 from console_stand_in import anomaly
 
 from tracewave_panel.errors import ConfigError
+from tracewave_panel.feeds import WIKIMEDIA, Metric
 from tracewave_panel.model import AnomalyKind, Mute, Origin, Severity
 from tracewave_panel.notify.deciding import Known, Rule
 from tracewave_panel.notify.hidden import address_of
@@ -151,8 +152,6 @@ def test_rule_decides_by_what_is_known(fields, closed, known, mutes, decided):
         ({"zone": "Mars/Olympus"}, "no time zone is called"),
         ({"zone": "../../etc/passwd"}, "no time zone is called"),
         ({"kind": ("surge",)}, "there are feed_silent, mix_shift"),
-        ({"metric": ("speed",)}, "metric: nothing is called 'speed'"),
-        ({"dimensions": {"wikis": ("de",)}}, "dimensions: nothing is called 'wikis'"),
         ({"dimensions": {"wiki": ()}}, "at least one value"),
         ({"origins": ()}, "origins must name one of live"),
     ],
@@ -161,6 +160,21 @@ def test_bad_route_is_refused_without_showing_its_address(fields, said):
     with pytest.raises(ValueError, match=re.escape(said)) as caught:
         route(**fields)
     assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"metric": ("speed",)}, "notify ops: metric: nothing is called 'speed'; there are"),
+        ({"dimensions": {"wikis": ("de",)}}, "notify ops: dimensions: nothing is called 'wikis'; there are"),
+    ],
+)
+def test_filter_by_a_name_that_no_feed_has_is_refused_when_the_feed_is_known(fields, said):
+    made = route(**fields)
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        made.check_names(WIKIMEDIA)
+    own = msgspec.structs.replace(WIKIMEDIA, dimensions=("wikis",), metrics=(Metric("speed", "rate", "km/h", "cars"),))
+    made.check_names(own)
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a\n", "-a", "x" * 41, "naïve"])

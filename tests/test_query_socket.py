@@ -25,8 +25,9 @@ from tracewave_panel.feeds import WIKIMEDIA
 from tracewave_panel.model import Origin
 from tracewave_panel.ports import Table
 from tracewave_panel.stores import query_socket
-from tracewave_panel.stores.history import format_table, query_folder
+from tracewave_panel.stores.history import query_folder
 from tracewave_panel.stores.open_history import LIVE_FILE, REPLAY_FILE, SOCKET_FILE, open_history
+from tracewave_panel.stores.table_text import format_table
 
 COUNT = "SELECT count(*) FROM windows"
 ENDLESS = "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE a.range * b.range = 7"

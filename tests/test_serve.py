@@ -114,6 +114,8 @@ def test_killed_twenty_times_history_has_every_window_and_every_event_once(tmp_p
             program.end()
     assert counted(tmp_path) == events
     assert ask("select start from windows group by start having count(*) > 1", tmp_path) == []
+    stored = ask("select count(*) as n, count(distinct id) as ids from events", tmp_path)
+    assert stored == [{"n": events, "ids": events}]
     holes = """
         select start from (select start, lead(start) over (order by start) as following from windows)
         where following - start > interval 1 second

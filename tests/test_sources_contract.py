@@ -12,9 +12,13 @@ import msgspec
 import pytest
 from servers.eventstreams import EventStreamsServer, Log, at_rate, invent_changes
 
+from tracewave_panel.feeds import WIKIMEDIA
 from tracewave_panel.model import Mark, Quality
 from tracewave_panel.ports import FeedState
 from tracewave_panel.sources import SOURCES
+from tracewave_panel.sources.feed_file import ReadSettings
+from tracewave_panel.sources.mapping import Mapping
+from tracewave_panel.sources.own_local import IterableLink
 from tracewave_panel.sources.synthetic import SyntheticSettings, SyntheticSource, simulate, write_simulation
 from tracewave_panel.sources.synthetic_incidents import Incident
 from tracewave_panel.sources.wikimedia import WikimediaSettings
@@ -29,6 +33,7 @@ ENTRIES = [
     ("recording", "as fast as possible", 150),
     ("recording", "round and round", 500),
     ("synthetic", "through a disconnect", 150),
+    ("own", "an iterable", 25),
 ]
 
 
@@ -58,6 +63,21 @@ async def synthetic(source):
     yield lambda: source(EVENTFUL, clock=lambda: START)
 
 
+@asynccontextmanager
+async def own(source):
+    async def edits():
+        number = 0
+        while True:
+            number += 1
+            yield {"id": number, "wiki": "de", "bytes": 3}
+            await asyncio.sleep(0.005)
+
+    fields = dict.fromkeys(WIKIMEDIA.dimensions, "wiki")
+    mapping = Mapping(name="mine", id="id", dimensions=fields, measures={"byte_change": "bytes"})
+    settings = ReadSettings(batch_interval=0.02)
+    yield lambda: source(IterableLink(edits), mapping, settings)
+
+
 @pytest.mark.parametrize(("name", "how", "batches"), ENTRIES)
 async def test_every_source_keeps_its_promises(name, how, batches, tmp_path):
     source = pkgutil.resolve_name(SOURCES[name])
@@ -65,9 +85,10 @@ async def test_every_source_keeps_its_promises(name, how, batches, tmp_path):
         "wikimedia": partial(wikimedia, how=how),
         "recording": partial(recording, how=how, folder=tmp_path),
         "synthetic": synthetic,
+        "own": own,
     }
     async with made[name](source) as make_source:
-        await check_source(make_source, resumes=name == "wikimedia", batches=batches)
+        await check_source(make_source, resumes=name in {"wikimedia", "own"}, batches=batches)
 
 
 def test_no_source_is_left_out():

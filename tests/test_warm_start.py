@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import subprocess
+import sys
 import time
 from contextlib import contextmanager
 
@@ -15,6 +17,7 @@ from running import event_stream, free_port, until
 
 from tracewave_panel import codec
 from tracewave_panel.config import load_settings
+from tracewave_panel.errors import StoreError
 from tracewave_panel.feeds import WIKIMEDIA
 from tracewave_panel.model import Quality
 from tracewave_panel.pipeline import Pipeline
@@ -319,3 +322,52 @@ def test_a_simulation_learns_nothing_from_the_live_feeds_history(data, caplog):
     with started(data, "synthetic", nobody) as runtime:
         seen(runtime, 5)
     assert "windows of history" not in caplog.text
+
+
+# -- a history that cannot be opened at first
+
+HOLDER = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
+
+
+SLOW = ("detectors.zscore.warm_up=100", "detectors.ewma.warm_up=100", "detectors.trees.warm_up=100")
+
+
+def leave_behind(data) -> None:
+    """What an earlier run learned, and its last windows, of a quarter of an hour ago."""
+    pipeline = Pipeline(WIKIMEDIA, load_settings(None, {}, (*QUICK, *SLOW)).pipeline(), {})
+    then = round(time.time() - 900) - T0
+    told = [analysis(then + number) for number in range(5)]
+    assert pipeline.warm(msgspec.structs.replace(told[0].window, width=0.1, start=n / 10) for n in range(300)) == 300
+    with history(data, findings(then + 5, *told)) as store:
+        store.save_state(SavedState(time.time(), T0 + then + 5, b"", pipeline.snapshot()))
+
+
+def test_a_run_without_its_history_goes_on_and_takes_it_up_when_another_process_lets_go(tmp_path, stream, caplog):
+    caplog.set_level("INFO")
+    leave_behind(tmp_path)
+    before = rows(tmp_path, "SELECT epoch_us(start) FROM windows ORDER BY start")
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, tmp_path / LIVE_FILE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        other.stdout.readline()
+        with started(tmp_path, "wikimedia", stream, *SLOW) as runtime:
+            first = first_scored(runtime)
+            assert not any(score.warm for score in first.scores)
+            assert "another process has it open" in runtime.source_status().notice
+            with pytest.raises(StoreError, match=r"History is not being kept: .* another process has it open"):
+                runtime.query("SELECT 1")
+            assert runtime.archive.store is runtime.store
+            other.stdin.close()
+            until(lambda: not runtime.source_status().notice, 40, every=0.1)
+            until(lambda: "detectors go on with what the State in history had learned" in caplog.text, 20, every=0.05)
+            assert runtime.query("SELECT count(*) FROM windows").rows[0][0] >= len(before)
+            assert runtime.archive.epoch == "history"
+            begun = runtime.store.analyses().cursor
+            until(lambda: runtime.store.analyses().cursor > begun + 3, 30, every=0.05)
+            judged = [each.scores for each in runtime.store.analyses().items if each.scores]
+            assert [score.reason for score in judged[-1] if not score.warm] == []
+        told = runtime.store.analyses().items
+    after = rows(tmp_path, "SELECT epoch_us(start) FROM windows ORDER BY start")
+    assert after[: len(before)] == before
+    assert len(after) == len(before) + len(told) == len(set(after))
+    assert rows(tmp_path, "SELECT count(*) FROM not_kept") == [(0,)]

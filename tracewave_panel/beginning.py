@@ -5,19 +5,22 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
+from tracewave_panel.codec import decode_packed
 from tracewave_panel.config import Settings
 from tracewave_panel.errors import StateError, StoreError
-from tracewave_panel.model import Anomaly
+from tracewave_panel.model import Anomaly, Label
 from tracewave_panel.pipeline import Pipeline
 from tracewave_panel.plan import Plan
+from tracewave_panel.ports import SavedState
 from tracewave_panel.stores.duckdb import DuckDBStore
+from tracewave_panel.stores.keeping import Keeping
 from tracewave_panel.stores.open_history import OpenHistory, open_history
 from tracewave_panel.stores.windows_of_history import PastWindows
 
-__all__ = ["WarmStart", "open_past", "restore", "unfinished"]
+__all__ = ["WarmStart", "keeping_of", "learn_late", "restore", "unfinished"]
 
 WARM_START_SECONDS = 8.0
 """How long learning from history may take where there is no State; then windows are left out."""
@@ -28,16 +31,42 @@ _MEMORIES = 6  # of the explaining baselines, after which a four-hundredth of a 
 logger = logging.getLogger(__name__)
 
 
-def open_past(plan: Plan, data: Path | None, settings: Settings) -> tuple[OpenHistory | None, str]:
-    """History of a run in the folder `data`, or None and, where it should be kept and cannot, why."""
-    if data is None:
-        return None, ""
+def keeping_of(plan: Plan, data: Path, settings: Settings, labels: Callable[[], Collection[Label]]) -> Keeping:
+    """History of a run in the folder `data`, kept as soon as it can be; `labels` are those the page holds."""
+    store = settings.store
+
+    def opened() -> OpenHistory:
+        return open_history(
+            data,
+            plan.feed,
+            plan.source.origin,
+            fresh=not plan.live,
+            commit_interval=store.commit_interval,
+            keep_events=store.keep_events,
+            keep_windows=store.keep_windows,
+        )
+
+    return Keeping(opened, labels=labels)
+
+
+def learn_late(plan: Plan, pipeline: Pipeline, history: OpenHistory) -> bool:
+    """Take what an earlier run learned from a history that was opened late, not where it was; True when that was done.
+
+    Nothing is told again: windows and episodes go on as they are.
+    """
+    if not plan.live:
+        return False
     try:
-        origin, interval = plan.source.origin, settings.store.commit_interval
-        return open_history(data, plan.feed, origin, fresh=not plan.live, commit_interval=interval), ""
+        # not load_state, after which what the history holds is taken over
+        saved = history.store.query("SELECT saved FROM states ORDER BY told DESC LIMIT 1").rows
+        if not saved:
+            return False
+        pipeline.restore(decode_packed(saved[0][0], SavedState).state, learned_only=True)
     except StoreError as error:
-        logger.error("history is not being kept: %s", error)  # noqa: TRY400 (the words are for the person who runs it)
-        return None, f"History is not being kept: {error}"
+        logger.warning("what an earlier run learned is not used: %s", error)
+        return False
+    logger.info("detectors go on with what the State in history had learned")
+    return True
 
 
 def restore(plan: Plan, pipeline: Pipeline, history: OpenHistory | None) -> tuple[bytes, str | None]:
@@ -52,6 +81,8 @@ def restore(plan: Plan, pipeline: Pipeline, history: OpenHistory | None) -> tupl
         if plan.learned:
             pipeline.restore(plan.learned.read_bytes(), learned_only=True)
     except StateError as error:
+        if plan.live and history:
+            history.store.start_afresh()
         logger.warning("%s", error)
         return b"", str(error) if plan.live else None
     return b"", None

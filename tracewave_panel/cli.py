@@ -7,12 +7,13 @@ import logging
 import signal
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
 
 from tracewave_panel import __version__, playback
 from tracewave_panel.cli_access import password, token
+from tracewave_panel.cli_history import backfill, export, query
 from tracewave_panel.cli_lab import calibrate, evaluate, nab
 from tracewave_panel.cli_notify import notify
 from tracewave_panel.cli_options import Duration, Speed, progress_bar, settings_from, with_settings
@@ -106,29 +107,32 @@ async def _interruptible(work: Any) -> Any:
 
 
 @main.command()
-@click.argument("source", type=click.Choice(["wikimedia"]))
+@click.argument("source", metavar="wikimedia|own:FEED.toml")
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--duration", type=Duration(), help="How long to record, such as 5m; default: until Ctrl-C.")
 @click.option("--since", help="Begin in the past, such as 1h; without --duration, end at the present.")
 @with_settings
 def record(
-    source: str,  # noqa: ARG001 (one feed can be recorded so far)
+    source: str,
     out: Path,
     duration: float | None,
     since: str | None,
     config: Path | None,
     assignments: tuple[str, ...],
 ) -> None:
-    """Record a live feed; safe to interrupt."""
+    """Record a live feed, or one of your own; safe to interrupt."""
     from tracewave_panel.recorder import record as run  # noqa: PLC0415
+    from tracewave_panel.recorder import source_named  # noqa: PLC0415
 
+    if since is not None and source != "wikimedia":
+        raise ConfigError("--since: only wikimedia can be begun in the past")
     if since is not None:
         assignments = (*assignments, f"wikimedia.since={since}")
-    settings = settings_from(config, assignments)
+    feed_source, feed = source_named(source, settings_from(config, assignments))
     with progress_bar(f"Recording to {out}", duration) as advance:
         report = asyncio.run(
             _interruptible(
-                run(settings.wikimedia, out, duration=duration, until_live=since is not None, progress=advance)
+                run(feed_source, feed, out, duration=duration, until_live=since is not None, progress=advance)
             )
         )
     click.echo(report)
@@ -152,17 +156,6 @@ def import_(kind: str, source: Path, out: Path) -> None:
     )
     if report.damage:
         raise ConfigError(f"{source} could be read only in part: {report.damage}")
-
-
-@main.command()
-@click.argument("sql")
-@click.option("--data", type=click.Path(path_type=Path), default=Path("data"), show_default=True, help="Data folder.")
-@click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
-def query(sql: str, data: Path, form: Literal["table", "json", "csv"]) -> None:
-    """Ask history one SELECT, also while a server runs."""
-    from tracewave_panel.stores.history import format_table, query_folder  # noqa: PLC0415
-
-    click.echo(format_table(query_folder(data, sql), form))
 
 
 @main.command()
@@ -198,10 +191,13 @@ def simulate(
     click.echo(make_simulation(settings, out, seconds=seconds, overwrite=overwrite, feed=FEEDS[feed]))
 
 
+main.add_command(backfill)
 main.add_command(calibrate)
 main.add_command(evaluate)
+main.add_command(export)
 main.add_command(nab)
 main.add_command(notify)
 main.add_command(password)
+main.add_command(query)
 main.add_command(serve)
 main.add_command(token)

@@ -29,8 +29,12 @@ __all__ = ["serve"]
 
 
 @click.command()
-@click.option("--source", default="auto", show_default=True, help="auto, wikimedia, synthetic or recording:PATH.")
-@click.option("--speed", type=Speed(), default="1", show_default=True, help="Of recordings: a factor, or max.")
+@click.option(
+    "--source", default="auto", show_default=True, help="auto, wikimedia, synthetic, recording:PATH or own:FEED.toml."
+)
+@click.option(
+    "--speed", type=Speed(), default="1", show_default=True, help="Of recordings and whole files: a factor, or max."
+)
 @click.option("--port", type=click.IntRange(0, 65535), default=5006, show_default=True, help="Of the pages.")
 @click.option("--api-port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Of the API.")
 @click.option("--no-api", is_flag=True, help="Serve the pages only.")

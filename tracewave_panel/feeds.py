@@ -53,6 +53,9 @@ class Feed(msgspec.Struct, frozen=True):
         Told from the first event on, even while they are quiet.
     place, who
         The dimensions that read as "on ..." and as "by ..." in a title.
+    actor, subject
+        What an event's ``actor`` and ``subject`` are called: names of columns, other than those
+        of dimensions and measures.
 
     Examples
     --------
@@ -71,6 +74,8 @@ class Feed(msgspec.Struct, frozen=True):
     series: tuple[str, ...]
     place: str
     who: str
+    actor: str = "actor_name"
+    subject: str = "subject_name"
 
     def feature_index(self, name: str) -> int:
         """Position of a feature in ``Window.features``."""
@@ -94,6 +99,8 @@ WIKIMEDIA = Feed(
     series=("edits",),
     place="wiki",
     who="actor",
+    actor="editor",
+    subject="page",
 )
 
 CRYPTO = Feed(
@@ -116,6 +123,8 @@ CRYPTO = Feed(
     ),
     place="exchange",
     who="side",
+    actor="trader",
+    subject="pair",
 )
 """Trades by exchange and symbol, which a series joins by a colon. The side is that of the taker.
 

@@ -16,7 +16,7 @@ from tracewave_panel.metrics import Figures, Histogram, Key, Tally
 from tracewave_panel.metrics.families import WORK_EDGES
 from tracewave_panel.model import Anomaly, Findings, Quality
 from tracewave_panel.ports import SourceStatus
-from tracewave_panel.stores.duckdb import DuckDBStore
+from tracewave_panel.stores.progress import Written
 
 __all__ = ["FileSize", "Measures", "in_milliseconds"]
 
@@ -103,13 +103,15 @@ class Measures:
         self._read.append(lambda: ({}, {("buffer_events",): bus.depth, ("buffer_capacity_events",): capacity}))
         self._shed = lambda: bus.dropped
 
-    def watch_history(self, store: DuckDBStore, path: Path) -> None:
+    def watch_history(self, store: Written, path: Path) -> None:
         """Tell what is committed to a history, how fast, and how big its file is, too."""
         size = FileSize(path)
         self._commits = commits = _Commits(store, self._clock)
 
         def gauges() -> dict[str, float]:
             known = {} if (held := size.bytes) is None else {"store_bytes": float(held)}
+            if (since := store.kept_since) is not None:
+                known["store_since"] = since
             return known | {"commits": store.commits} | in_milliseconds("commit", store.commit_seconds)
 
         def read() -> _Read:
@@ -159,7 +161,8 @@ class Measures:
         ``cold_`` and a detector (seconds until it judges; only while it abstains), ``gaps``, and the
         seconds told as ``gap_seconds``, ``revised_seconds`` (a gap whose events came after all),
         ``backfilled_seconds`` and ``partial_seconds``. Of a watched bus ``buffer_depth`` and
-        ``buffer_capacity``, of a watched history ``commits``, ``commit_ms_...`` and ``store_bytes``.
+        ``buffer_capacity``, of a watched history ``commits``, ``commit_ms_...``, ``store_bytes`` and
+        ``store_since`` (start of the oldest window kept, epoch seconds).
         """
         gauges = in_milliseconds("window", self._seconds)
         for name, (fired, seconds) in self._tally.judges().items():
@@ -194,7 +197,7 @@ class Measures:
 class _Commits:
     """Follows a store's commits, of which it remembers the last 600 only: when the last was, and how long each took."""
 
-    def __init__(self, store: DuckDBStore, clock: Callable[[], float]) -> None:
+    def __init__(self, store: Written, clock: Callable[[], float]) -> None:
         self._store = store
         self._clock = clock
         self._lock = Lock()

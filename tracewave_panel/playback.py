@@ -1,4 +1,4 @@
-"""A recording through the graph, with a summary that two runs can be compared by."""
+"""A recording, or batches from elsewhere, through the graph, with a summary that two runs can be compared by."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ import msgspec
 
 from tracewave_panel.codec import Digest
 from tracewave_panel.core.windows import window_index
-from tracewave_panel.errors import RecordingError, StateError
-from tracewave_panel.feeds import FEEDS
-from tracewave_panel.model import Anomaly, Batch, Findings
+from tracewave_panel.errors import StateError
+from tracewave_panel.feeds import Feed
+from tracewave_panel.model import Anomaly, Batch, Findings, Origin
 from tracewave_panel.pipeline import Pipeline, PipelineSettings
 from tracewave_panel.sources.recording import read_recording, state_beside
 from tracewave_panel.sources.replay import RecordingSource
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["Summary", "Tally", "joined", "replay", "replay_paced"]
+__all__ = ["Summary", "Tally", "Tell", "joined", "replay", "replay_batches", "replay_paced"]
+
+Tell = Callable[[Findings], None]
+"""What is told the findings of each batch, or of some joined ones."""
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -80,32 +83,75 @@ class Tally:
             self.anomalies[anomaly.id] = anomaly
 
 
-def replay(path: Path, settings: PipelineSettings, *, cold: bool = False) -> Summary:
+def replay(path: Path, settings: PipelineSettings, *, cold: bool = False, tell: Tell | None = None) -> Summary:
     """Run a recording through a pipeline of its own, as fast as it goes.
 
     Parameters
     ----------
     cold
         Start with detectors that know nothing, even if a State lies beside the recording.
+    tell
+        Told the findings as they come; what it raises ends the replay.
 
     Raises
     ------
     RecordingError
         When the file is not a recording, or of an unknown feed.
     """
-    tally = Tally()
     header, reader = read_recording(path)
-    pipeline = _pipeline(path, header.feed, settings, {"tally": tally}, cold=cold)
+    tally = Tally()
+    told = _Told(tell)
+    pipeline = _pipeline(path, header.known_feed, settings, {"tally": tally, "tell": told.take}, cold=cold)
+    began = _play(pipeline, reader, settings.width, told)
+    return _summary(path.name, header.origin.value, tally, began, reader.damage)
+
+
+def replay_batches(
+    feed: Feed, batches: Iterable[Batch], settings: PipelineSettings, *, name: str, tell: Tell | None = None
+) -> Summary:
+    """Run batches of any feed through a pipeline of its own, cold; `name` is what the summary calls them."""
+    tally = Tally()
+    told = _Told(tell)
+    pipeline = Pipeline(feed, settings, {"tally": tally, "tell": told.take})
+    began = _play(pipeline, batches, settings.width, told)
+    return _summary(name, Origin.IMPORTED.value, tally, began, None)
+
+
+class _Told:
+    """A sink whose errors are kept, since the graph holds them back from the other sinks."""
+
+    def __init__(self, tell: Tell | None) -> None:
+        self._tell = tell
+        self.error: Exception | None = None
+
+    def take(self, findings: Findings) -> None:
+        if self._tell is None or self.error is not None:
+            return
+        try:
+            self._tell(findings)
+        except Exception as error:  # noqa: BLE001 (raised again by check)
+            self.error = error
+
+    def check(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+def _play(pipeline: Pipeline, batches: Iterable[Batch], width: float, told: _Told) -> tuple[float, float]:
+    """Everything through the graph, which is taken apart then; return when it began."""
     began = time.process_time(), time.perf_counter()
     batch: Batch | None = None
-    with _rare_collection():
-        for batch in joined(reader, settings.width):
-            pipeline.emit(batch)
-    if batch is not None:
-        pipeline.flush(batch)
-    summary = _summary(path, header.origin.value, tally, began, reader.damage)
-    pipeline.close()
-    return summary
+    try:
+        with _rare_collection():
+            for batch in joined(batches, width):
+                pipeline.emit(batch)
+                told.check()
+        if batch is not None:
+            pipeline.flush(batch)
+            told.check()
+    finally:
+        pipeline.close()
+    return began
 
 
 @contextlib.contextmanager
@@ -157,13 +203,15 @@ async def replay_paced(
     speed: float | None,
     loop: bool = False,
     cold: bool = False,
-    tell: Callable[[Findings], None] | None = None,
+    tell: Tell | None = None,
 ) -> Summary:
     """Run a recording through a pipeline at `speed` times its own pace, telling each Findings to `tell`."""
     tally = Tally()
     source = RecordingSource(path, speed=speed, loop=loop, step=settings.width)
     header, _ = read_recording(path)
-    pipeline = _pipeline(path, header.feed, settings, {"tally": tally} | ({"tell": tell} if tell else {}), cold=cold)
+    pipeline = _pipeline(
+        path, header.known_feed, settings, {"tally": tally} | ({"tell": tell} if tell else {}), cold=cold
+    )
     began = time.process_time(), time.perf_counter()
     last: Batch | None = None
     try:
@@ -174,22 +222,20 @@ async def replay_paced(
         pass  # told to stop: what was seen is summed up
     if last is not None:
         pipeline.flush(last)
-    summary = _summary(path, header.origin.value, tally, began, source.damage)
+    summary = _summary(path.name, header.origin.value, tally, began, source.damage)
     pipeline.close()
     return summary
 
 
 def _pipeline(
     path: Path,
-    feed: str,
+    feed: Feed,
     settings: PipelineSettings,
-    sinks: dict[str, Callable[[Findings], None]],
+    sinks: dict[str, Tell],
     *,
     cold: bool,
 ) -> Pipeline:
-    if feed not in FEEDS:
-        raise RecordingError(f"{path} is a recording of {feed!r}, a feed this version does not know")
-    pipeline = Pipeline(FEEDS[feed], settings, sinks)
+    pipeline = Pipeline(feed, settings, sinks)
     state = state_beside(path)
     if state.is_file() and not cold:
         try:
@@ -199,11 +245,11 @@ def _pipeline(
     return pipeline
 
 
-def _summary(path: Path, origin: str, tally: Tally, began: tuple[float, float], damage: str | None) -> Summary:
+def _summary(name: str, origin: str, tally: Tally, began: tuple[float, float], damage: str | None) -> Summary:
     cpu, wall = time.process_time() - began[0], time.perf_counter() - began[1]
     events = tally.totals["events"]
     return Summary(
-        recording=path.name,
+        recording=name,
         origin=origin,
         events=events,
         windows=tally.qualities.total(),

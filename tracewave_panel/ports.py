@@ -6,6 +6,7 @@ and :class:`~tracewave_panel.stores.ring.RingStore`.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
@@ -332,19 +333,23 @@ class Table(msgspec.Struct, frozen=True):
 class History(Protocol):
     """Questions about the past. It does not promise to see the last second."""
 
-    def query(self, sql: str, *, max_rows: int = 100_000, timeout: float = 30.0) -> Table:
-        """Run one SELECT.
+    def query(
+        self, sql: str, *, max_rows: int = 100_000, timeout: float = 30.0, cancelled: threading.Event | None = None
+    ) -> Table:
+        """Run one SELECT, or until `cancelled` is set.
 
         Raises
         ------
         QueryError
-            When the SQL is wrong, not a single SELECT, or takes too long.
+            When the SQL is wrong, not a single SELECT, takes longer than `timeout` seconds, or was cancelled.
         StoreError
             When no history is kept, or it cannot be read.
         """
         ...
 
-    def query_arrow(self, sql: str, *, max_rows: int = 100_000, timeout: float = 30.0) -> Any:
+    def query_arrow(
+        self, sql: str, *, max_rows: int = 100_000, timeout: float = 30.0, cancelled: threading.Event | None = None
+    ) -> Any:
         """Run one SELECT and return a ``pyarrow.Table``; raises as :meth:`query` does."""
         ...
 

@@ -9,18 +9,23 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from tracewave_panel.config import Settings
 from tracewave_panel.errors import ConfigError, StoreError, TracewaveError
-from tracewave_panel.feeds import CRYPTO, WIKIMEDIA, Feed
+from tracewave_panel.feeds import CRYPTO, FEEDS, WIKIMEDIA, Feed
 from tracewave_panel.model import Batch, Origin, Status
 from tracewave_panel.pipeline import Pipeline
+from tracewave_panel.ports import Source
 from tracewave_panel.sources.bundled import BUNDLED_START, bundled_simulation
+from tracewave_panel.sources.feed_file import load_feed
+from tracewave_panel.sources.own_sources import source_of
 from tracewave_panel.sources.recording import RecordingHeader, RecordingWriter, state_beside
 from tracewave_panel.sources.rolling_recording import RollingRecording
 from tracewave_panel.sources.synthetic import simulate, write_simulation
-from tracewave_panel.sources.wikimedia import WikimediaSettings, WikimediaSource
+from tracewave_panel.sources.wikimedia import WikimediaSource
 
-__all__ = ["LastMinutes", "live_header", "make_simulation", "record"]
+__all__ = ["LastMinutes", "live_header", "make_simulation", "record", "source_named"]
 
 logger = logging.getLogger(__name__)
 
@@ -29,9 +34,15 @@ _WARM_UP = 3600.0
 _LICENCE = "Wikimedia EventStreams: public metadata of edits. Holds editors' names and addresses."
 
 
-def live_header(feed: str, started_at: float) -> RecordingHeader:
-    """First line of a recording of the live feed."""
-    return RecordingHeader(feed=feed, origin=Origin.LIVE, started_at=started_at, licence=_LICENCE)
+def live_header(feed: Feed, started_at: float, origin: Origin = Origin.LIVE) -> RecordingHeader:
+    """First line of a recording of a live feed; one of somebody's own is described in it."""
+    return RecordingHeader(
+        feed=feed.name,
+        origin=origin,
+        started_at=started_at,
+        licence=_LICENCE if feed is WIKIMEDIA else "",
+        described=msgspec.UNSET if feed.name in FEEDS else feed,
+    )
 
 
 class LastMinutes:
@@ -45,7 +56,7 @@ class LastMinutes:
         Seconds that are kept.
     """
 
-    def __init__(self, folder: Path, feed: str, *, keep: float) -> None:
+    def __init__(self, folder: Path, feed: Feed, *, keep: float) -> None:
         self._recording: RollingRecording | None = None
         try:
             self._recording = RollingRecording(folder, live_header(feed, time.time()), keep=keep)
@@ -68,15 +79,27 @@ class LastMinutes:
             self._recording.close()
 
 
+def source_named(spec: str, settings: Settings) -> tuple[Source, Feed]:
+    """What ``tracewave record`` calls ``wikimedia`` or ``own:FEED.toml``; raises ConfigError for anything else."""
+    name, _, path = spec.partition(":")
+    if spec == "wikimedia":
+        return WikimediaSource(settings.wikimedia), WIKIMEDIA
+    if name != "own" or not path:
+        raise ConfigError(f"{spec}: what can be recorded is wikimedia or own:FEED.toml")
+    described = load_feed(path)
+    return source_of(described, speed=None), described.mapping.feed
+
+
 async def record(
-    settings: WikimediaSettings,
+    source: Source,
+    feed: Feed,
     out: Path,
     *,
     duration: float | None,
     until_live: bool,
     progress: Callable[[float, str], None],
 ) -> str:
-    """Record the live feed and say in words what was captured.
+    """Record a feed and say in words what was captured.
 
     Parameters
     ----------
@@ -90,19 +113,26 @@ async def record(
     FeedError
         When the feed refuses for good.
     """
-    source = WikimediaSource(settings)
-    header = live_header(WIKIMEDIA.name, time.time())
     began, events, ending = time.monotonic(), 0, "interrupted"
+    batches = source.batches()
+    # a file's first batch tells when it begins; of a live feed it is now
+    first = None if source.origin is Origin.LIVE else await anext(batches)
+    header = live_header(feed, first.arrived_at if first else time.time(), source.origin)
     with RecordingWriter(out, header) as writer:
         telling = asyncio.ensure_future(_tell(source, progress, lambda: (time.monotonic() - began, events)))
         try:
-            async with asyncio.timeout(duration), contextlib.aclosing(source.batches()) as batches:
+            async with asyncio.timeout(duration), contextlib.aclosing(batches):
+                if first:
+                    writer.write(first)
+                    events += len(first.events)
                 async for batch in batches:
                     writer.write(batch)
                     events += len(batch.events)
                     if until_live and duration is None and events and batch.status is Status.LIVE:
                         ending = "the past is caught up with"
                         break
+                else:
+                    ending = source.status().state.note or "the feed ended"
         except TimeoutError:
             ending = "the time is over"
         except asyncio.CancelledError:
@@ -158,9 +188,7 @@ def make_simulation(
     return f"{out}: {out.stat().st_size / 1e6:.1f} MB, {told}"
 
 
-async def _tell(
-    source: WikimediaSource, progress: Callable[[float, str], None], where: Callable[[], tuple[float, int]]
-) -> None:
+async def _tell(source: Source, progress: Callable[[float, str], None], where: Callable[[], tuple[float, int]]) -> None:
     while True:
         seconds, events = where()
         state = source.status().state

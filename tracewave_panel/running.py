@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from tracewave_panel.beginning import WarmStart, open_past, restore, unfinished
+from tracewave_panel.beginning import WarmStart, keeping_of, learn_late, restore, unfinished
 from tracewave_panel.buses.memory import MemoryBus
 from tracewave_panel.config import Settings
 from tracewave_panel.errors import TracewaveError
@@ -42,10 +42,8 @@ class Run:
 
     Attributes
     ----------
-    history
-        None where none is kept, and after the end.
-    history_note
-        Why history is not kept, in words; empty when it is.
+    keeping
+        Keeps history as soon as its disk lets it; None without a folder.
     """
 
     def __init__(
@@ -62,18 +60,19 @@ class Run:
         self.plan, self.measures = plan, measures
         self._settings, self._data, self._warm_start = settings, data, warm_start
         page.clear()
-        self.history: OpenHistory | None
-        self.history, self.history_note = open_past(plan, data, settings)
+        self.keeping = keeping_of(plan, data, settings, page.labels) if data else None
+        self._page = page
         sinks = {"page": page.append}
-        if self.history and data:
-            page.restore_labels(self.history.store.labels())
-            sinks["history"] = self.history.store.append
-            measures.watch_history(self.history.store, data / (LIVE_FILE if plan.live else REPLAY_FILE))
+        if self.keeping and data:
+            if self.history:
+                page.restore_labels(self.history.store.labels())
+            sinks["history"] = self.keeping.append
+            measures.watch_history(self.keeping, data / (LIVE_FILE if plan.live else REPLAY_FILE))
         if notifier:
             sinks["notices"] = lambda findings: notifier.take(findings, plan.source.origin)
         sinks["totals"] = measures.take  # the last: it takes the time
         self.pipeline = Pipeline(plan.feed, settings.pipeline(), sinks)
-        self.bus = MemoryBus(settings.bus.capacity, shed=plan.live)
+        self.bus = MemoryBus(settings.bus.capacity, shed=plan.sheds)
         measures.watch_bus(self.bus, settings.bus.capacity)
         measures.watch_source(plan.name, plan.source.status)
         measures.watch_sinks(self.pipeline.failures)
@@ -82,6 +81,16 @@ class Run:
         if notifier and plan.live:
             followed = notifier.followed(plan.source.origin)
             notifier.go_on_from(unfinished(self.pipeline, self.history, followed), plan.source.origin)
+
+    @property
+    def history(self) -> OpenHistory | None:
+        """What is kept; None where none is, or cannot be at this moment, and after the end."""
+        return self.keeping.history if self.keeping else None
+
+    @property
+    def history_note(self) -> str:
+        """Why history is not being kept, in words; empty when it is."""
+        return self.keeping.note if self.keeping else ""
 
     async def go(self, stopping: asyncio.Event, unreachable: Callable[[], Awaitable[str | None]]) -> bool:
         """Run the plan to its end; True when another should follow.
@@ -103,16 +112,17 @@ class Run:
                 consumer = tasks.create_task(self._consume())
                 await self._produce()
                 switched = watcher.done() and not stopping.is_set()
-                watcher.cancel()
                 await self.bus.close()
-                await consumer
+                await consumer  # which tells the last windows, however long pages stay open
+                if self.plan.stays:
+                    await stopping.wait()
+                watcher.cancel()
         except* TracewaveError as group:
             raise group.exceptions[0] from None
         finally:
             self.pipeline.close()
-            if self.history:
-                self.history.close()
-                self.history = None
+            if self.keeping:
+                self.keeping.close()
         return switched
 
     async def _watch(self, stopping: asyncio.Event, unreachable: Callable[[], Awaitable[str | None]]) -> None:
@@ -130,7 +140,7 @@ class Run:
         plan, last = self.plan, None
         keep = self._settings.store.rolling
         if plan.live and self._data and keep:
-            last = LastMinutes(self._data / "rolling", plan.feed.name, keep=keep)
+            last = LastMinutes(self._data / "rolling", plan.feed, keep=keep)
         try:
             async with contextlib.aclosing(plan.source.batches(self._position)) as batches:
                 async for batch in batches:
@@ -147,6 +157,9 @@ class Run:
             self.measures.begin()
             self.pipeline.emit(batch)
             last = batch
+            if self.keeping and self.keeping.late.is_set():
+                self.keeping.late.clear()
+                await asyncio.to_thread(self._take_up)
             if batch.position and self.plan.live and self.history:
                 self.history.store.save_state(
                     SavedState(time.time(), batch.watermark, batch.position, self.pipeline.snapshot())
@@ -154,3 +167,14 @@ class Run:
             await asyncio.sleep(0)
         if last is not None:
             self.pipeline.flush(last)
+
+    def _take_up(self) -> None:
+        """Take from a history that was opened late what people said, and what detectors learned that are still cold."""
+        history = self.history
+        if history is None:
+            return
+        self._page.restore_labels(history.store.labels())
+        told = self.measures.gauges()
+        judging = any(name.startswith("fired_") for name in told)
+        if not judging or any(name.startswith("cold_") for name in told):
+            learn_late(self.plan, self.pipeline, history)

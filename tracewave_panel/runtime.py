@@ -20,7 +20,7 @@ import msgspec
 from tracewave_panel.beginning import WarmStart
 from tracewave_panel.config import Settings
 from tracewave_panel.errors import StoreError, TracewaveError
-from tracewave_panel.feeds import WIKIMEDIA, Feed
+from tracewave_panel.feeds import Feed
 from tracewave_panel.measures import Measures
 from tracewave_panel.metrics import Metrics
 from tracewave_panel.model import Label, LabelVerdict, Mute, Origin
@@ -52,18 +52,19 @@ class Runtime:
 
     Attributes
     ----------
+    feed
+        What the planner says that the feed is.
     store
         What pages read. A new run starts it anew and raises `run`.
     metrics
         Figures of all runs.
     """
 
-    feed: Feed = WIKIMEDIA
-
     def __init__(
         self, settings: Settings, planner: Planner, *, data: Path | None = None, metrics: Metrics | None = None
     ) -> None:
         self.store = RingStore()
+        self.feed: Feed = planner.feed
         self.run = 0
         self.failure: str | None = None
         self._settings = settings
@@ -191,13 +192,17 @@ class Runtime:
         # the live feed's history goes on counting where an earlier process left off
         return Archive(history.store, "history" if self.origin is Origin.LIVE else run)
 
-    def query(self, sql: str, *, max_rows: int = 100_000, timeout: float = 30.0) -> Table:
+    def query(
+        self, sql: str, *, max_rows: int = 100_000, timeout: float = 30.0, cancelled: threading.Event | None = None
+    ) -> Table:
         """Run one SELECT on the history that is being kept; raises as :class:`~tracewave_panel.ports.History` does."""
-        return self._past_store().query(sql, max_rows=max_rows, timeout=timeout)
+        return self._past_store().query(sql, max_rows=max_rows, timeout=timeout, cancelled=cancelled)
 
-    def query_arrow(self, sql: str, *, max_rows: int = 100_000, timeout: float = 30.0) -> Any:
+    def query_arrow(
+        self, sql: str, *, max_rows: int = 100_000, timeout: float = 30.0, cancelled: threading.Event | None = None
+    ) -> Any:
         """As :meth:`query`, as a ``pyarrow.Table``."""
-        return self._past_store().query_arrow(sql, max_rows=max_rows, timeout=timeout)
+        return self._past_store().query_arrow(sql, max_rows=max_rows, timeout=timeout, cancelled=cancelled)
 
     def _past_store(self) -> DuckDBStore:
         history = self._history
@@ -248,6 +253,7 @@ class Runtime:
         totals = self._measures.totals
         if current := self._current:
             totals["waiting"] = current.bus.depth
+            totals["not_kept"] = current.keeping.not_kept if current.keeping else 0
             totals.update({f"{name}_failures": count for name, count in current.pipeline.failures.items()})
         return totals
 

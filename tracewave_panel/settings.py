@@ -32,6 +32,8 @@ from tracewave_panel.sources.wikimedia import WikimediaSettings
 
 __all__ = ["Settings"]
 
+_SHORTEST_KEPT, _LONGEST_KEPT = 60.0, 3_153_600_000.0  # a minute, because minutes are rolled up whole; a century
+
 logger = logging.getLogger(__name__)
 
 
@@ -137,11 +139,18 @@ class StoreSettings(_Strict, frozen=True):
         Length of the rolling recording of live data, seconds.
     warm_start
         Windows of history that detectors learn from where there is no State; 0: none.
+    keep_events
+        Seconds for which raw events are kept; 0: they are not stored.
+    keep_windows
+        Seconds for which windows are kept, with metrics, scores, counts and contributions of each.
+        Roll-ups, anomalies, labels and gaps stay for ever.
     """
 
     commit_interval: float = 1.0
     rolling: float = 1800.0
     warm_start: int = 300_000
+    keep_events: float = 86_400.0
+    keep_windows: float = 7_776_000.0
 
     def __post_init__(self) -> None:
         """Refuse times that run backwards."""
@@ -149,6 +158,13 @@ class StoreSettings(_Strict, frozen=True):
             raise ValueError("commit_interval and rolling must be above 0 seconds")
         if self.warm_start < 0:
             raise ValueError(f"warm_start must not be negative, not {self.warm_start}")
+        if not 0 <= self.keep_events <= _LONGEST_KEPT:
+            raise ValueError(f"keep_events must be from 0 to {_LONGEST_KEPT:,.0f} seconds, not {self.keep_events}")
+        if not _SHORTEST_KEPT <= self.keep_windows <= _LONGEST_KEPT:
+            raise ValueError(
+                f"keep_windows must be from {_SHORTEST_KEPT:,.0f} to {_LONGEST_KEPT:,.0f} seconds, "
+                f"not {self.keep_windows}"
+            )
 
 
 class PageSettings(_Strict, frozen=True):

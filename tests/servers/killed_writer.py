@@ -1,8 +1,8 @@
 """Starts a writer for each number read from stdin; it works until it is killed, then says so.
 
 A writer appends findings, saves States and flushes in a loop, and prints what is acknowledged. It
-marks its windows with its own number (in `late`) and its own dimension values, so that a row that
-an earlier run left behind is recognised. Forking saves twenty imports.
+marks its windows with its own number (in `late`) and its own dimension values, and its events (by
+`actor`), so that a row that an earlier run left behind is recognised. Forking saves twenty imports.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from pathlib import Path
 TESTS = Path(__file__).parents[1]
 sys.path.insert(0, str(TESTS))
 
+import msgspec  # noqa: E402
 import pyarrow as pa  # noqa: E402
-from findings_of import T0, analysis, anomaly, findings  # noqa: E402
+from findings_of import T0, analysis, anomaly, event, findings  # noqa: E402
 
 from tracewave_panel.feeds import WIKIMEDIA  # noqa: E402
 from tracewave_panel.ports import SavedState  # noqa: E402
@@ -38,7 +39,10 @@ def write(path: Path, run: int) -> None:
         counts = tuple({f"run{run}-{number}": 1 for number in range(values)} for _ in "wlnak")
         told = analysis(second, count=values, late=run, dimension_counts=counts)
         anomalies = (anomaly(f"{second}-run{run}", second),) if second % 3 == 0 else ()
-        store.append(findings(second + 1, told, anomalies=anomalies))
+        # three events a window: two before it ends, and one that comes late
+        events = tuple(msgspec.structs.replace(event(second + when), actor=f"run{run}") for when in (0.25, 0.5, -4.875))
+        store.append(findings(second + 0.75, events=events[:2]))
+        store.append(findings(second + 1, told, anomalies=anomalies, events=events[2:]))
         second += 1
         if second % 7 == 4:
             store.flush()

@@ -24,6 +24,7 @@ from .views.cards import Cards
 from .views.changed import Changed
 from .views.counters import CounterLine
 from .views.events import Events
+from .views.explore import Explore
 from .views.health import Health
 from .views.navigator import Navigator
 from .views.status import StatusLine
@@ -35,7 +36,7 @@ SESSION_TOKEN_EXPIRATION = 86_400
 """Seconds in which a page may connect again; at Bokeh's 300 a page left open could not."""
 MOST_UNSEEN = 30
 """Frames that a page may have been sent and not yet drawn; then it gets fewer and larger ones."""
-LIVE, HEALTH = "live", "health"
+LIVE, EXPLORE, HEALTH = "live", "explore", "health"
 GUEST = "guest"
 """Whom Panel calls a person that did not have to sign in."""
 
@@ -96,8 +97,8 @@ class Dashboard:
     board
         What there is to show.
     page
-        Name of the page that is opened. The Live page is built only where it is the one; the
-        Health page when it is first looked at.
+        Name of the page that is opened. The Live page is built only where it is the one; Explore
+        and Health when they are first looked at.
     routing
         ``path`` where each page has an address of its own, ``query`` where the query names it.
     by
@@ -117,6 +118,8 @@ class Dashboard:
         self._awake = False
         self._health: Health | None = None
         self._health_place = pn.Column(sizing_mode="stretch_width", margin=0)
+        self._explore: Explore | None = None
+        self._explore_place = pn.Column(sizing_mode="stretch_both", margin=0)
         self.frames = Frames(name="frames")
         self.navigator = Navigator(page=page)
         self.status = StatusLine(unit=board.console.feed.metrics[0].unit, header=to_json(board.header).decode())
@@ -127,6 +130,7 @@ class Dashboard:
         self.navigator.param.watch(lambda change: self._brush(change.new), "brush")
         self.navigator.param.watch(lambda _: self.refresh(), ["paused", "ready"])
         frame = {"status": self.status, "counters": self.counters, "navigator": self.navigator}
+        places = {"explore": self._explore_place, "health": self._health_place}
         self.template = ConsoleTemplate(
             {
                 "page": page,
@@ -136,7 +140,7 @@ class Dashboard:
                 "feed": board.console.feed.title,
                 "sheet": sheet_text(board.console.feed, board.detectors) if self.live else "",
             },
-            frame | {"health": self._health_place} | (self.live.views if self.live else {}),
+            frame | places | (self.live.views if self.live else {}),
             beside=self.frames,
         )
 
@@ -172,6 +176,12 @@ class Dashboard:
             self._tell()
         board.vitals.spent(time.thread_time() - begun)
 
+    def end(self) -> None:
+        """Ask for nothing more: the session is over."""
+        self._board.sleepers.discard(self)
+        if self._explore:
+            self._explore.close()
+
     def _keeps_up(self) -> bool:
         while self._unseen and self._unseen[0] <= self.frames.seen:
             self._unseen.popleft()
@@ -195,6 +205,9 @@ class Dashboard:
             self._health = Health(self._board.console)
             self._health.tell(self._board.vitals)
             self._health_place.append(self._health)
+        if page == EXPLORE and self._explore is None:
+            self._explore = Explore(self._board.console, self.frames)
+            self._explore_place.append(self._explore)
 
     def _brush(self, brushed: list[float]) -> None:
         if self.live:
@@ -220,5 +233,5 @@ def build_page(board: Board, page: str = LIVE, *, routing: str = "path") -> pn.T
     dashboard = Dashboard(board, page, routing=routing, by=by, leaves=_asked_to_sign_in())
     if pn.state.curdoc is not None:
         board.sleepers.add(dashboard)
-        pn.state.curdoc.on_session_destroyed(lambda _: board.sleepers.discard(dashboard))
+        pn.state.curdoc.on_session_destroyed(lambda _: dashboard.end())
     return dashboard.template

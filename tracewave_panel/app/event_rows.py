@@ -11,6 +11,7 @@ from .wording import MINUS, clock, one_line, web_address
 
 __all__ = ["event_row"]
 
+THOUSANDS = 1000.0
 WIKI = re.compile(r"(\w[\w-]*)\.(wik\w+)\.org")
 
 
@@ -23,8 +24,7 @@ def event_row(feed: Feed, event: Event) -> tuple[str, ...]:
     """
     amount = ""
     if event.measures:
-        sign = "+" if feed.metrics[0].noun == "edits" else ""
-        amount = f"{event.measures[0]:{sign},.0f}".replace("-", MINUS)
+        amount = _amount(event.measures[0], "+" if feed.metrics[0].noun == "edits" else "")
     place = event.dimensions[0] if event.dimensions else ""
     return (
         clock(event.time),
@@ -34,6 +34,17 @@ def event_row(feed: Feed, event: Event) -> tuple[str, ...]:
         amount,
         web_address(event.link),
     )
+
+
+def _amount(value: float, sign: str) -> str:
+    """A measure as a person wants it: what is small or has cents keeps them, thousands do without.
+
+    >>> [_amount(value, "") for value in (12.0, 9.5, 0.00123456, 67_123.45)]
+    ['12', '9.50', '0.001235', '67,123']
+    """
+    whole = abs(value) >= THOUSANDS or value == round(value)
+    form = ",.0f" if whole else ".2f" if abs(value) >= 1 else ".4g"
+    return f"{value:{sign}{form}}".replace("-", MINUS)
 
 
 def _short(place: str) -> str:

@@ -20,10 +20,15 @@ __all__ = ["Frame", "Frames", "columns_of"]
 
 
 class Frames(DataModel):
-    """The line between a session and its page: frames one way, how far they were drawn the other."""
+    """The line between a session and its page: frames one way, how far they were drawn the other.
+
+    What the Explore page asked for comes as `answer`, emptied in between so that the same is told twice.
+    """
 
     text: str = String(default="")  # type: ignore[assignment]
     seen: int = Int(default=0)  # type: ignore[assignment]
+    answer: str = String(default="")  # type: ignore[assignment]
+    asks: int = Int(default=0)  # type: ignore[assignment]
 
 
 class Frame(msgspec.Struct, frozen=True, omit_defaults=True):

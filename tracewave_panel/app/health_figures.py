@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
 from .theme import detector_look
@@ -105,7 +106,7 @@ def _store(vitals: Vitals) -> list[Row]:
     memory, memory_unit = _bytes(levels.get("memory_bytes", math.nan))
     cost, processor = 100 * vitals.rate("session_seconds"), 100 * vitals.rate("processor_seconds")
     delay = levels.get("loop_delay", math.nan)
-    failed = vitals.day("sink_failures")
+    failed, not_kept = vitals.day("sink_failures"), vitals.day("not_kept")
     of_capacity = "" if math.isnan(capacity) else f"of {capacity:,.0f}"
     full = depth > BUFFER_BAR * capacity
     return [
@@ -114,7 +115,8 @@ def _store(vitals: Vitals) -> list[Row]:
         Row(
             "Commit time, 99th", "Bar is 250 ms", _shown(commit, 0), "ms", "hour", "commit_ms_p99", commit > COMMIT_BAR
         ),
-        Row("Store", "History on disk" if kept else "No history on disk", size, unit, "hour", "store_bytes"),
+        Row("Store", _history(vitals) if kept else "No history on disk", size, unit, "hour", "store_bytes"),
+        _total(vitals, "Not kept", "Windows that history lacks", "not_kept", over=not_kept > 0),
         Row("Sessions", "Pages that watch now", _shown(float(vitals.sessions), 0), "open", "hour", "sessions"),
         Row(
             "Cost of sessions",
@@ -138,6 +140,13 @@ def _store(vitals: Vitals) -> list[Row]:
         ),
         _total(vitals, "Sink errors", "A store or a page that failed", "sink_failures", over=failed > 0),
     ]
+
+
+def _history(vitals: Vitals) -> str:
+    since = vitals.levels.get("store_since")
+    if since is None:
+        return "History on disk"
+    return f"History on disk, windows since {datetime.fromtimestamp(since, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _total(vitals: Vitals, name: str, meaning: str, of: str, *, over: bool = False) -> Row:

@@ -19,7 +19,7 @@ from tracewave_panel.shared import shared_runtime, shared_settings
 def start_board(door: Door) -> Board:
     """Start the pipeline, and all that its pages share."""
     runtime = shared_runtime()
-    board = Board(Console(runtime.feed, runtime.store, runtime))
+    board = Board(Console(runtime.feed, runtime.store, runtime, runtime))
     sampling(board, door).start()
     return board
 

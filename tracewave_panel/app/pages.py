@@ -28,15 +28,7 @@ class Page(NamedTuple):
 
 PAGES = (
     Page("live", "Live"),
-    Page(
-        "explore",
-        "Explore",
-        "SQL over everything that was kept, with ready questions, a chart and a download.",
-        (
-            ("Ask history, also while this server runs", 'tracewave query "from anomalies_readable"'),
-            ("See what there is to ask", 'tracewave query "select table_name, comment from duckdb_tables()"'),
-        ),
-    ),
+    Page("explore", "Explore"),
     Page(
         "tune",
         "Tune",

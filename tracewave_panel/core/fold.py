@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 
 import msgspec
 
@@ -71,20 +72,20 @@ class Fold:
         events = self.pending
         if not events:
             return
-        columns = zip(*[event.dimensions for event in events], strict=True)
-        for i, (held, values) in enumerate(zip(self._dimensions, columns, strict=True)):
-            counts = Counter(values)
-            for value, count in counts.items() if held else ():  # values stay in order of first occurrence
+        # counted as they come together, then each by itself: values stay in order of first occurrence
+        together = Counter([event.dimensions for event in events])
+        columns = zip(*together, strict=True)
+        for held, values in zip(self._dimensions, columns, strict=True):
+            for value, count in zip(values, together.values(), strict=True):
                 held[value] = held.get(value, 0) + count
-            self._dimensions[i] = held or dict(counts)
         actors, subjects = self._distinct
         actors.update({event.actor for event in events})
         subjects.update({event.subject for event in events})
-        measures = list(zip(*[event.measures for event in events], strict=True))
+        measured = [event.measures for event in events]
         for i, feature in enumerate(self._feed.features):
             if feature.fold in _OF_MEASURES:
-                values = measures[self._feed.measures.index(feature.of)]
-                self._measured[i] = _measured(feature.fold, self._measured[i], values)
+                of_one = itemgetter(self._feed.measures.index(feature.of))
+                self._measured[i] = _measured(feature.fold, self._measured[i], list(map(of_one, measured)))
         if self._stride:
             self._sample(events)
         self._reduced += len(events)

@@ -10,8 +10,8 @@ import msgspec
 import numpy as np
 
 from tracewave_panel.core.detectors.base import Floats
-from tracewave_panel.errors import ConfigError, RecordingError
-from tracewave_panel.feeds import FEEDS, Feed
+from tracewave_panel.errors import ConfigError
+from tracewave_panel.feeds import Feed
 from tracewave_panel.lab.calibrate import Run
 from tracewave_panel.lab.simulated import simulated
 from tracewave_panel.model import Analysis, Findings
@@ -70,9 +70,7 @@ def recorded_runs(path: Path, settings: PipelineSettings) -> tuple[Feed, list[Ru
         When the file is not a recording, or of an unknown feed.
     """
     header, reader = read_recording(path)
-    if header.feed not in FEEDS:
-        raise RecordingError(f"{path} is a recording of {header.feed!r}, a feed this version does not know")
-    feed = FEEDS[header.feed]
+    feed = header.known_feed
     windows: dict[str, list[tuple[float, tuple[float, ...]]]] = {}
     episodes: dict[str, list[_Episode]] = {}
 

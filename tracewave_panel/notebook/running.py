@@ -30,7 +30,7 @@ class Running:
 
     def __init__(self, runtime: Runtime, port: int, origins: Sequence[str]) -> None:
         self.runtime = runtime
-        self.console = Console(runtime.feed, runtime.store, runtime)
+        self.console = Console(runtime.feed, runtime.store, runtime, runtime)
         self.ended = False
         self._port = port
         self._origins = origins

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import math
-import os
 import weakref
-from collections.abc import Sequence
-from enum import Enum
+from collections.abc import AsyncIterable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, get_args
 
 from tracewave_panel.app.pages import PAGES
-from tracewave_panel.app.state import News, Reader
-from tracewave_panel.config import Settings, load_settings
+from tracewave_panel.config import Settings
 from tracewave_panel.errors import ConfigError
-from tracewave_panel.model import Quality
 from tracewave_panel.plan import Planner
 from tracewave_panel.ports import Store
 from tracewave_panel.runtime import Runtime
+from tracewave_panel.sources.mapping import Mapping
+from tracewave_panel.sources.own_sources import iterable_source
 
+from .collected import Collected, read_all
+from .explanation import Explanation
 from .frame import Frame, Place, Theme
+from .replaying import settings_of
+from .run import Run
 from .running import Running
 
 if TYPE_CHECKING:
@@ -27,15 +29,13 @@ if TYPE_CHECKING:
 
 __all__ = ["LiveView", "live"]
 
-_EPISODE = (
-    *("id", "opened", "closed", "severity", "kind", "title", "observed", "expected", "confidence", "rarity"),
-    *("provisional", "agreeing", "quiet", "abstained"),
-)
+_MOST_EVENTS = 100_000
 
 
 def live(
-    source: str = "synthetic",
+    source: str | AsyncIterable[Any] | Callable[[], AsyncIterable[Any]] = "synthetic",
     *,
+    mapping: Mapping | None = None,
     speed: float | None = 1.0,
     height: int = 960,
     data: str | Path | None = None,
@@ -56,7 +56,10 @@ def live(
     Parameters
     ----------
     source
-        ``auto``, ``wikimedia``, ``synthetic`` or ``recording:PATH``, as for ``tracewave serve``.
+        ``auto``, ``wikimedia``, ``synthetic``, ``recording:PATH`` or ``own:FEED.toml``, as for ``tracewave serve``.
+        With a `mapping` an async iterable of dicts, or what makes one: it is read on the event loop of the pipeline.
+    mapping
+        What the fields of an iterable's rows mean.
     speed
         Of recordings and synthetic feeds; None is as fast as possible.
     height
@@ -96,21 +99,20 @@ def live(
     >>> view = live("synthetic")
     >>> view
     Tracewave, synthetic: running at http://127.0.0.1:.../ until .stop()
-    >>> view.windows().columns[:3].tolist()
-    ['observed', 'expected', 'zscore']
+    >>> view.windows.columns[:4].tolist()
+    ['observed', 'expected', 'spread', 'zscore']
     >>> view.stop()
     >>> view
     Tracewave, synthetic: stopped
     """
     _check(speed=speed, height=height, page=page, theme=theme, port=port)
     place = Place.of(url, origins)
-    if not isinstance(settings, Settings):
-        settings = load_settings(None, os.environ, [settings] if isinstance(settings, str) else settings or ())
+    settings = settings_of(settings)
     folder = None if data is None else Path(data)
-    planner = Planner(settings, source, speed=speed, data=folder)
+    planner, name = _planner(settings, source, mapping, speed, folder)
     running = Running(Runtime(settings, planner, data=folder), port, place.origins)
     address = place.address(running.begin(), page)
-    return LiveView(running, source, settings.detectors.enabled, Frame(address, height, theme))
+    return LiveView(running, name, settings.detectors.enabled, Frame(address, height, theme))
 
 
 class LiveView:
@@ -142,50 +144,43 @@ class LiveView:
         """Whether it was stopped."""
         return self._running.ended
 
+    @property
+    def run(self) -> Run:
+        """What is in memory at this moment, about the last quarter of an hour, as a run that does not change."""
+        collected = Collected(self._running.console.feed, self._detectors, most_events=_MOST_EVENTS)
+        analyses, _ = read_all(self.store.analyses)
+        anomalies, _ = read_all(self.store.anomalies)
+        events, missed = read_all(self.store.events)
+        collected.add(analyses, anomalies, self.store.gaps(), events, missed)
+        return Run(collected, f"{self._source}, what is in memory of it")
+
+    @property
     def windows(self) -> pd.DataFrame:
-        """Windows in memory, about the last hour: those of the first metric of the first series.
+        """Windows in memory of the first metric of the first series; see :attr:`Run.windows`."""
+        return self.run.windows
 
-        Returns
-        -------
-        DataFrame
-            Indexed by ``time``, the start of the window in UTC: ``observed`` and ``expected`` in the metric's unit,
-            the score from 0 to 1 of each detector, and ``quality``. What nobody observed, expected or judged is NaN.
-        """
-        import pandas as pd  # noqa: PLC0415 (a second, which nobody waits for who wants no table)
+    @property
+    def scores(self) -> pd.DataFrame:
+        """Each detector's word on the windows in memory, a row each; see :attr:`Run.scores`."""
+        return self.run.scores
 
-        told = {analysis.window.start: analysis for analysis in self._read().analyses}
-        rows = []
-        for _, analysis in sorted(told.items()):
-            quality = analysis.window.quality
-            scores = {each.detector: each.score for each in analysis.scores if each.warm and quality.judged}
-            observed = math.nan if quality is Quality.GAP else analysis.observed
-            expected = math.nan if analysis.expected is None else analysis.expected
-            rows.append([observed, expected, *(scores.get(name, math.nan) for name in self._detectors), quality.value])
-        numbers = ["observed", "expected", *self._detectors]
-        times = pd.to_datetime(sorted(told), unit="s", utc=True).rename("time")
-        return pd.DataFrame(rows, index=times, columns=[*numbers, "quality"]).astype(dict.fromkeys(numbers, "float64"))
-
+    @property
     def anomalies(self) -> pd.DataFrame:
-        """Episodes in memory, the newest first, each as it was told last.
+        """Episodes in memory, the newest first, each as it was told last; see :attr:`Run.anomalies`."""
+        return self.run.anomalies
 
-        Returns
-        -------
-        DataFrame
-            Indexed by ``id``: ``opened`` and ``closed`` in UTC (NaT while it is open), ``title`` (which holds text
-            from the feed), the metric at the peak, ``rarity`` in days ("once in 9 days" is 9), and the names of the
-            detectors that fired, stayed quiet, and abstained.
-        """
-        import pandas as pd  # noqa: PLC0415
+    @property
+    def events(self) -> pd.DataFrame:
+        """The newest raw events in memory; see :attr:`Run.events`."""
+        return self.run.events
 
-        told = {anomaly.id: anomaly for anomaly in self._read().anomalies}
-        newest_first = sorted(told.values(), key=lambda anomaly: anomaly.opened, reverse=True)
-        rows = [[_cell(getattr(anomaly, name)) for name in _EPISODE] for anomaly in newest_first]
-        table = pd.DataFrame(rows, columns=list(_EPISODE)).set_index("id")
-        moments = {name: pd.to_datetime(table[name].astype("float64"), unit="s", utc=True) for name in _EPISODE[1:3]}
-        return table.assign(**moments)
+    def plot(self, start: Any = None, end: Any = None, *, theme: Theme = "auto") -> Any:
+        """Plot the windows in memory as they are now; see :meth:`Run.plot`."""
+        return self.run.plot(start, end, theme=theme)
 
-    def _read(self) -> News:
-        return Reader(self._running.console).read()
+    def explain(self, anomaly_id: str) -> Explanation:
+        """Why an anomaly was told; see :meth:`Run.explain`."""
+        return self.run.explain(anomaly_id)
 
     def stop(self) -> None:
         """End feed, page and threads, with what was seen committed. Doing it again does nothing.
@@ -213,6 +208,26 @@ class LiveView:
         return words if self.stopped else {**words, "text/html": self._frame.html()}
 
 
+def _planner(
+    settings: Settings, source: Any, mapping: Mapping | None, speed: float | None, data: Path | None
+) -> tuple[Planner, str]:
+    """What is to run, and its name."""
+    if isinstance(source, str):
+        if mapping is not None:
+            raise ConfigError(f"a mapping says what rows mean, and {source!r} is none; give an async iterable of dicts")
+        return Planner(settings, source, speed=speed, data=data), source
+    if mapping is None:
+        raise ConfigError(
+            f"a {type(source).__name__} needs a mapping that says what its fields mean, as in "
+            "live(rows, mapping=Mapping(dimensions=['country']))"
+        )
+    if not callable(source) and not hasattr(source, "__aiter__"):
+        raise ConfigError(
+            f"a {type(source).__name__} is no async iterable; what is all there already runs with replay()"
+        )
+    return Planner.of_source(settings, iterable_source(source, mapping), mapping.feed), mapping.name
+
+
 def _check(*, speed: float | None, height: int, page: str, theme: str, port: int) -> None:
     pages = [each.name for each in PAGES]
     for name, value, fine, wanted in (
@@ -224,8 +239,3 @@ def _check(*, speed: float | None, height: int, page: str, theme: str, port: int
     ):
         if not fine:
             raise ConfigError(f"{name}={value!r} is not allowed; it is {wanted}")
-
-
-def _cell(value: Any) -> Any:
-    """A field of an Anomaly as a table shows it."""
-    return ", ".join(value) if isinstance(value, tuple) else value.value if isinstance(value, Enum) else value

@@ -94,6 +94,8 @@ class Notifier:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings, self._feed, self._clock = settings, feed, clock
+        for route in routes:
+            route.check_names(feed)
         self._senders = senders_of(routes, settings, environment)
         self._rules = [Rule(route) for route in routes]
         self._tallies = {route.name: Tally(route.name) for route in routes}

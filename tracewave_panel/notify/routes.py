@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Collection
 from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from tracewave_panel.feeds import FEEDS
+from tracewave_panel.errors import ConfigError
+from tracewave_panel.feeds import FEEDS, Feed
 from tracewave_panel.model import Anomaly, AnomalyKind, Origin, Severity
 from tracewave_panel.notify.hours import Hours
 
@@ -98,16 +100,28 @@ class RouteSettings(Struct, frozen=True, forbid_unknown_fields=True):
             elif value:
                 check(field, value)
 
+    def check_names(self, feed: Feed) -> None:
+        """Refuse filters by what neither `feed` nor any feed that is shipped has.
+
+        Raises
+        ------
+        ConfigError
+            When a metric or dimension is called otherwise.
+        """
+        feeds = (*FEEDS.values(), feed)
+        try:
+            self._check_known("metric", {metric.name for each in feeds for metric in each.metrics})
+            self._check_known("dimensions", {dimension for each in feeds for dimension in each.dimensions})
+        except ValueError as error:
+            raise ConfigError(f"notify {self.name}: {error}") from error
+
+    def _check_known(self, field: str, names: Collection[str]) -> None:
+        for given in getattr(self, field):
+            if not any(fnmatchcase(name, given) for name in names):
+                raise ValueError(f"{field}: nothing is called {given!r}; there are {', '.join(sorted(names))}")
+
     def _check_filters(self) -> None:
-        known = {
-            "metric": {metric.name for feed in FEEDS.values() for metric in feed.metrics},
-            "kind": {kind.value for kind in AnomalyKind},
-            "dimensions": {dimension for feed in FEEDS.values() for dimension in feed.dimensions},
-        }
-        for field, names in known.items():
-            for given in getattr(self, field):
-                if not any(fnmatchcase(name, given) for name in names):
-                    raise ValueError(f"{field}: nothing is called {given!r}; there are {', '.join(sorted(names))}")
+        self._check_known("kind", {kind.value for kind in AnomalyKind})
         for dimension, values in self.dimensions.items():
             if not values:
                 raise ValueError(f"dimensions: {dimension} must list at least one value")

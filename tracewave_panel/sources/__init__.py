@@ -6,5 +6,6 @@ SOURCES = {
     "wikimedia": "tracewave_panel.sources.wikimedia:WikimediaSource",
     "recording": "tracewave_panel.sources.replay:RecordingSource",
     "synthetic": "tracewave_panel.sources.synthetic:SyntheticSource",
+    "own": "tracewave_panel.sources.own:OwnSource",
 }
 """Name in ``--source`` -> class."""

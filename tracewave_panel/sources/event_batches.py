@@ -39,7 +39,7 @@ class EventBatches:
         self._waiting: deque[Event] = deque()
         self._events: list[Event] = []
         self._marks: tuple[Mark, ...] = ()
-        self._undecodable = 0
+        self._undecodable = self._duplicates = 0
         self._arrived = -math.inf
 
     def add(self, event: Event) -> Iterator[Batch]:
@@ -51,6 +51,10 @@ class EventBatches:
     def add_undecodable(self) -> None:
         """Count a row that could not be read; the next batch tells of it."""
         self._undecodable += 1
+
+    def add_duplicate(self) -> None:
+        """Count a row that had been seen before; the next batch tells of it."""
+        self._duplicates += 1
 
     def finish(self) -> Iterator[Batch]:
         """Give what is left. The last batch moves the watermark to the largest time seen."""
@@ -79,6 +83,8 @@ class EventBatches:
             events=tuple(self._events),
             marks=self._marks,
             undecodable=self._undecodable,
+            duplicates=self._duplicates,
         )
-        self._events, self._marks, self._undecodable = [], (), 0
+        self._events, self._marks = [], ()
+        self._undecodable = self._duplicates = 0
         return batch

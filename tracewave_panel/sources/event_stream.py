@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, metadata
@@ -71,24 +71,35 @@ def start_time(since: str, now: float) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def refusal(response: httpx.Response, now: float) -> RefusedError | None:
-    """Why a response is no event stream, with what to do; None when it is one."""
+def refusal(
+    response: httpx.Response, now: float, *, advice: Mapping[int, str] = _WHAT_TO_DO, events: bool = True
+) -> RefusedError | None:
+    """Why a response is no stream, with what to do; None when it is one.
+
+    Parameters
+    ----------
+    advice
+        What to do about a status.
+    events
+        Whether server-sent events are wanted, and not lines of any type but a page.
+    """
     status, host = response.status_code, response.url.host
     if response.is_success:
         kind = response.headers.get("content-type", "nothing")
-        if kind.partition(";")[0].strip().lower() == "text/event-stream":
+        plain = kind.partition(";")[0].strip().lower()
+        if plain == "text/event-stream" if events else plain != "text/html":
             return None
         return RefusedError(f"{host} answered with {kind}, not with an event stream: check the url and any proxy")
-    if status in _WHAT_TO_DO:
-        advice = _WHAT_TO_DO[status]
+    if status in advice:
+        words = advice[status]
     elif response.is_redirect:
-        advice = f"it moved to {response.headers.get('location', 'nowhere')}: set that as the url"
+        words = f"it moved to {response.headers.get('location', 'nowhere')}: set that as the url"
     elif response.is_server_error:
-        advice = "the server has trouble of its own; it is tried again"
+        words = "the server has trouble of its own; it is tried again"
     else:
-        advice = "the request was not accepted: check the url"
+        words = "the request was not accepted: check the url"
     wait = parse_retry_after(response.headers.get("retry-after", ""), now)
-    return RefusedError(f"{host} answered {status}: {advice}", retry_after=wait)
+    return RefusedError(f"{host} answered {status}: {words}", retry_after=wait)
 
 
 class EventStream:
@@ -102,6 +113,8 @@ class EventStream:
         Most seconds for reaching the server.
     idle_timeout
         Most seconds without a byte, for the answer and ever after.
+    headers
+        Further ones; no message shows them.
 
     Raises
     ------
@@ -109,7 +122,15 @@ class EventStream:
         When `url` is not an http(s) address.
     """
 
-    def __init__(self, url: str, *, agent: str, connect_timeout: float, idle_timeout: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        agent: str,
+        connect_timeout: float,
+        idle_timeout: float,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         try:
             self._url = httpx.URL(url)
         except httpx.InvalidURL as error:
@@ -120,7 +141,9 @@ class EventStream:
         self._timeout = httpx.Timeout(connect_timeout, read=idle_timeout)
         self._longest_answer = connect_timeout + idle_timeout
         # uncompressed: a compressor holds events back, and arrival is stamped where bytes are read
-        self._headers = {"User-Agent": agent, "Accept": "text/event-stream", "Accept-Encoding": "identity"}
+        self._headers = {"User-Agent": agent, "Accept": "text/event-stream", "Accept-Encoding": "identity"} | dict(
+            headers or {}
+        )
         self._certificates = httpx.create_ssl_context()  # slow to load, so once
 
     @property

@@ -17,7 +17,7 @@ import msgspec
 from tracewave_panel.errors import FeedError
 from tracewave_panel.model import Event
 
-__all__ = ["ChangeMeta", "OldNew", "RecentChange", "decode", "occurrence_time", "to_event"]
+__all__ = ["ChangeMeta", "OldNew", "RecentChange", "decode", "event_at", "occurrence_time", "to_event"]
 
 _Integer = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
 
@@ -56,6 +56,9 @@ _NAMESPACES = {
 
 _temporary_account = re.compile(r"~\d{4}-")
 _address_characters = re.compile(r"[0-9A-Fa-f.:]+")
+_starts_of_addresses = frozenset("0123456789ABCDEFabcdef.:")
+_LONGEST_MOMENT = 40  # characters
+_LONGEST_CACHED = 300  # characters
 
 
 class ChangeMeta(msgspec.Struct, gc=False):
@@ -131,14 +134,22 @@ def occurrence_time(change: RecentChange) -> float | None:
     2001 or after 2100 are not believed.
     """
     dt = change.meta.dt or ""
-    candidates = (_seconds(dt), change.timestamp) if "." in dt else (change.timestamp, _seconds(dt))
-    for seconds in candidates:
-        if seconds is not None and _FIRST_USABLE_TIME <= seconds < _LAST_USABLE_TIME:
-            return seconds
-    return None
+    if "." not in dt:
+        return _usable(change.timestamp) or _usable(_seconds(dt))
+    return _usable(_seconds(dt)) or _usable(change.timestamp)
+
+
+def _usable(seconds: float | None) -> float | None:
+    usable = seconds is not None and _FIRST_USABLE_TIME <= seconds < _LAST_USABLE_TIME
+    return seconds if usable else None
 
 
 def _seconds(dt: str) -> float | None:
+    return (_parsed if len(dt) <= _LONGEST_MOMENT else _parsed.__wrapped__)(dt)
+
+
+@lru_cache(maxsize=1024)  # of a busy feed many changes share a millisecond
+def _parsed(dt: str) -> float | None:
     try:
         moment = datetime.fromisoformat(dt)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
@@ -164,25 +175,36 @@ def to_event(change: RecentChange, time: float, arrived_at: float) -> Event:
     >>> event.dimensions, event.measures, event.subject
     (('de.wikipedia.org', 'de', 'talk', 'anonymous', 'edit'), (-2.0,), 'de.wikipedia.org:Elbe')
     """
-    wiki = change.server_name or change.meta.domain or ""
     occurred_at = occurrence_time(change)
-    length = change.length or OldNew()
+    return event_at(change, time, arrived_at, arrived_at if occurred_at is None else occurred_at)
+
+
+def event_at(change: RecentChange, time: float, arrived_at: float, occurred_at: float) -> Event:
+    """As :func:`to_event`, of a change whose time of occurrence was looked up before."""
+    meta, length, user = change.meta, change.length, change.user or ""
+    wiki, title, kind = change.server_name or meta.domain or "", change.title or "", change.type or "unknown"
+    of_kind = _dimensions if len(wiki) + len(kind) <= _LONGEST_CACHED else _dimensions.__wrapped__
+    grown = 0.0 if length is None or length.new is None else float(length.new - (length.old or 0))
     return Event(
-        time=time,
-        occurred_at=arrived_at if occurred_at is None else occurred_at,
-        arrived_at=arrived_at,
-        series="edits",
-        id=change.id,
-        dimensions=(wiki, _language(wiki), _namespace(change.namespace), _actor_type(change), change.type or "unknown"),
-        measures=(0.0 if length.new is None else float(length.new - (length.old or 0)),),
-        actor=change.user or "",
-        subject=f"{wiki}:{change.title}" if change.title else "",
-        title=change.title or "",
-        link=_link(change, wiki),
+        time,
+        occurred_at,
+        arrived_at,
+        "edits",
+        meta.id or change.id,
+        of_kind(wiki, change.namespace, _actor_type(user, bot=change.bot), kind),
+        (grown,),
+        user,
+        f"{wiki}:{title}" if title else "",
+        title,
+        _link(change, wiki),
     )
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=8192)  # events share them, which saves memory and time wherever they are counted and kept
+def _dimensions(wiki: str, namespace: int | None, actor_type: str, kind: str) -> tuple[str, ...]:
+    return wiki, _language(wiki), _namespace(namespace), actor_type, kind
+
+
 def _language(domain: str) -> str:
     labels = domain.split(".")
     of_a_language = len(labels) == 3 and labels[1] in _PROJECTS and labels[0] not in _NOT_LANGUAGES
@@ -195,15 +217,14 @@ def _namespace(number: int | None) -> str:
     return _NAMESPACES.get(number) or f"ns {number}"
 
 
-def _actor_type(change: RecentChange) -> str:
-    user = change.user
-    if change.bot:
+def _actor_type(user: str, *, bot: bool | None) -> str:
+    if bot:
         return "bot"
     if not user:
         return "unknown"
-    if _temporary_account.match(user):
+    if user[0] == "~" and _temporary_account.match(user):
         return "temporary"
-    if _address_characters.fullmatch(user):
+    if user[0] in _starts_of_addresses and _address_characters.fullmatch(user):
         try:
             ip_address(user)
         except ValueError:
@@ -213,12 +234,14 @@ def _actor_type(change: RecentChange) -> str:
 
 
 def _link(change: RecentChange, wiki: str) -> str:
-    revision = change.revision
-    if revision is not None and revision.new is not None and wiki:
-        server = change.server_url or f"https://{wiki}"
-        script_path = "/w" if change.server_script_path is None else change.server_script_path
-        query = f"oldid={revision.new}" if revision.old is None else f"diff={revision.new}&oldid={revision.old}"
-        link = f"{server}{script_path}/index.php?{query}"
-    else:
+    revision, script_path = change.revision, change.server_script_path
+    if revision is None or revision.new is None or not wiki:
         link = change.meta.uri or ""
+    else:
+        server = change.server_url or f"https://{wiki}"
+        script_path = "/w" if script_path is None else script_path
+        if revision.old is None:
+            link = f"{server}{script_path}/index.php?oldid={revision.new}"
+        else:
+            link = f"{server}{script_path}/index.php?diff={revision.new}&oldid={revision.old}"
     return link if link.startswith(("https://", "http://")) else ""

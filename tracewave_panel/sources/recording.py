@@ -20,6 +20,7 @@ import msgspec
 
 from tracewave_panel.codec import decode_batch, to_json
 from tracewave_panel.errors import ConfigError, RecordingError, StoreError
+from tracewave_panel.feeds import FEEDS, Feed
 from tracewave_panel.model import Batch, Mark, Origin, Quality
 from tracewave_panel.sources.packed_lines import PackedLines
 
@@ -50,6 +51,8 @@ class RecordingHeader(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     feed
         Name of the :class:`~tracewave_panel.feeds.Feed` whose events these are.
+    described
+        That feed itself, where it is not one that Tracewave knows.
     started_at
         Arrival clock at the first batch, seconds.
     ended_at
@@ -74,8 +77,23 @@ class RecordingHeader(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
     seed: int | None = None
     truth: str | None = None
+    described: Feed | msgspec.UnsetType = msgspec.UNSET
     format: str = FORMAT
     version: int = VERSION
+
+    @property
+    def known_feed(self) -> Feed:
+        """The feed whose events these are.
+
+        Raises
+        ------
+        RecordingError
+            When it is not known, and not described either.
+        """
+        feed = FEEDS.get(self.feed) if self.described is msgspec.UNSET else self.described
+        if feed is None:
+            raise RecordingError(f"a recording of {self.feed!r}, a feed that this version does not know")
+        return feed
 
 
 class RecordingWriter:
@@ -89,6 +107,8 @@ class RecordingWriter:
         First line of the file.
     overwrite
         Whether a file that exists may be replaced.
+    level
+        How hard it is packed, 1 to 9; -1 is what zlib takes for the best of both.
 
     Raises
     ------
@@ -96,7 +116,7 @@ class RecordingWriter:
         When the file exists already, or cannot be made there.
     """
 
-    def __init__(self, path: Path | str, header: RecordingHeader, *, overwrite: bool = False) -> None:
+    def __init__(self, path: Path | str, header: RecordingHeader, *, overwrite: bool = False, level: int = -1) -> None:
         self.path = Path(path)
         try:
             self._file = self.path.open("wb" if overwrite else "xb", buffering=0)
@@ -107,7 +127,7 @@ class RecordingWriter:
             msg = f"cannot make the recording {self.path}: {error.strerror}; choose a folder that can be written to"
             raise ConfigError(msg) from error
         self._size = 0
-        self._gzip = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
+        self._gzip = zlib.compressobj(level, wbits=zlib.MAX_WBITS | 16)
         self._put(to_json(header) + b"\n")
         self.flush()
 

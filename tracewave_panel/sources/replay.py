@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from tracewave_panel.feeds import Feed
 from tracewave_panel.model import Batch, Event, Mark, Origin
 from tracewave_panel.ports import FeedState, SourceStatus
 from tracewave_panel.sources.pace import Pace
@@ -75,6 +76,11 @@ class RecordingSource:
     def origin(self) -> Origin:
         """Where the recorded events came from."""
         return self._reader.header.origin
+
+    @property
+    def feed(self) -> Feed:
+        """Whose events were recorded; raises RecordingError when that is not known."""
+        return self._reader.header.known_feed
 
     @property
     def damage(self) -> str | None:

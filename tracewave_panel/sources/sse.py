@@ -17,6 +17,7 @@ __all__ = ["ServerSentEvent", "SseParser"]
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _LONGEST_RETRY = 9  # digits: eleven days in milliseconds
+_EVENT = b"event: message"
 
 
 class ServerSentEvent(msgspec.Struct, frozen=True, gc=False):
@@ -54,6 +55,8 @@ class SseParser:
         Id of the last frame that was complete: what to send as ``Last-Event-ID``.
     retry
         Seconds that the stream asks to wait before reconnecting, if it said so.
+    comments
+        Lines that mean nothing but that the stream is alive.
 
     Examples
     --------
@@ -67,11 +70,13 @@ class SseParser:
     def __init__(self, max_event_bytes: int = 1 << 20) -> None:
         self.last_id = ""
         self.retry: float | None = None
+        self.comments = 0
         self._limit = max_event_bytes
         self._line = bytearray()  # begun and not ended; only its first byte once it is too long
         self._line_bytes = 0
         self._after_return = False
         self._at_start = True
+        self._after_blank = False  # and nothing of the next event is held
         self._event = b""
         self._id = ""
         self._data: list[bytes] = []
@@ -86,18 +91,45 @@ class SseParser:
         if b"\r" in chunk:
             self._after_return = chunk.endswith(b"\r")
             chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        *lines, begun = chunk.split(b"\n")
         events: list[ServerSentEvent] = []
-        for part in lines:
-            line, size = self._end_line(part) if self._line_bytes or self._at_start else (part, len(part))
-            if size > self._limit:
-                self._skip_line(line, size)
-            elif line:
-                self._take_line(line)
-            else:
-                self._end_event(events)
-        self._hold(begun)
+        *lines, begun = chunk.split(b"\n")
+        at, end = 0, len(lines)
+        while at < end:
+            if self._after_blank:
+                at = self._take_usual(lines, at, events)
+            if at < end:
+                self._end_line(lines[at], events)
+                at += 1
+        if begun:
+            self._hold(begun)
+            self._after_blank = False
         return events
+
+    def _take_usual(self, lines: list[bytes], at: int, events: list[ServerSentEvent]) -> int:
+        """Take events from a place on that have the lines which nearly all have; return the place behind them."""
+        longest, first = self._limit - len(_EVENT), at
+        event_id = b""
+        while at + 3 < len(lines) and lines[at] == _EVENT and not lines[at + 3]:
+            named, data = lines[at + 1], lines[at + 2]
+            usual = data.startswith(b"data: ") and named.startswith(b"id: ") and b"\0" not in named
+            if not usual or len(named) + len(data) > longest:
+                break
+            event_id = named[4:]
+            events.append(ServerSentEvent("message", data[6:], event_id.decode("utf-8", "replace")))
+            at += 4
+        if at > first:
+            self._id = self.last_id = event_id.decode("utf-8", "replace")
+        return at
+
+    def _end_line(self, part: bytes, events: list[ServerSentEvent]) -> None:
+        line, size = self._whole_line(part) if self._line_bytes or self._at_start else (part, len(part))
+        self._after_blank = not size
+        if size > self._limit:
+            self._skip_line(line, size)
+        elif line:
+            self._take_line(line)
+        else:
+            self._end_event(events)
 
     def _hold(self, part: bytes) -> None:
         self._line_bytes += len(part)
@@ -106,7 +138,7 @@ class SseParser:
         else:
             self._line = (self._line or bytearray(part))[:1]
 
-    def _end_line(self, part: bytes) -> tuple[bytes, int]:
+    def _whole_line(self, part: bytes) -> tuple[bytes, int]:
         self._hold(part)
         line, size = bytes(self._line), self._line_bytes
         self._line, self._line_bytes = bytearray(), 0
@@ -116,13 +148,17 @@ class SseParser:
         return line, size
 
     def _skip_line(self, line: bytes, size: int) -> None:
-        if not line.startswith(b":"):  # a comment of any length means nothing
+        if line.startswith(b":"):  # a comment of any length means nothing
+            self.comments += 1
+        else:
             self._skipped += size
 
     def _take_line(self, line: bytes) -> None:
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
-        if field == b"data":
+        if not field:
+            self.comments += 1
+        elif field == b"data":
             self._data_bytes += len(value) + 1
             if self._data_bytes <= self._limit:
                 self._data.append(value)

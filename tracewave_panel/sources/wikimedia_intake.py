@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 import math
+from itertools import repeat
 
 from tracewave_panel.codec import pack
 from tracewave_panel.core.feed_clock import FeedClock
 from tracewave_panel.errors import FeedError
 from tracewave_panel.model import Batch, Event, Quality
-from tracewave_panel.sources.recent_change import RecentChange, decode, occurrence_time, to_event
+from tracewave_panel.sources.recent_change import RecentChange, decode, event_at, occurrence_time
 from tracewave_panel.sources.sse import ServerSentEvent, SseParser
 from tracewave_panel.sources.wikimedia_position import ResumePoint, decode_position
 
@@ -21,6 +22,7 @@ __all__ = ["WikimediaIntake"]
 
 _logger = logging.getLogger(__name__)
 _SECONDS_BETWEEN_COMPLAINTS = 20.0
+_NEVER = -math.inf  # tells the clock nothing; its arrival would tell that there is no lag
 
 
 class WikimediaIntake:
@@ -101,52 +103,57 @@ class WikimediaIntake:
             When the stream itself tells of an error; what came before it is kept.
         """
         self.counters["bytes"] += len(chunk)
-        lost, progress = self.place.lost, self.progress
-        fresh: list[tuple[RecentChange, float]] = []
-        failure: ServerSentEvent | None = None
-        for told in self._parser.feed(chunk):
-            if told.event == "error":
-                failure = told
-                break
-            self.place.last_id = told.id or self.place.last_id
-            change = self._read(told, now)
-            if change is not None:
-                self._sort(change, fresh)
-        self.counters["lost"], self.counters["offset_holes"] = self.place.lost, self.place.offset_holes
-        if self.place.lost > lost:
+        place = self.place
+        lost, progress = place.lost, self.progress
+        fresh: list[RecentChange] = []
+        stamps: list[float] = []
+        failure = self._sort(self._parser.feed(chunk), now, fresh, stamps)
+        self.counters["lost"], self.counters["offset_holes"] = place.lost, place.offset_holes
+        if place.lost > lost:
             self.clock.lost(now)
         if fresh:
-            self._admit(fresh, now)
+            self._admit(fresh, stamps, now)
         elif self.progress > progress:
             self.clock.alive(now)
         if failure is not None:
             raise FeedError(f"the stream told of an error: {failure.data[:200].decode('utf-8', 'replace')}")
 
-    def _sort(self, change: RecentChange, fresh: list[tuple[RecentChange, float]]) -> None:
-        occurred_at = occurrence_time(change)
-        if occurred_at is None:
-            occurred_at = -math.inf  # tells the clock nothing; its arrival would tell that there is no lag
-        if not self.place.is_new(change, occurred_at):
-            self.counters["duplicates"] += 1
-        elif change.canary:
-            self.counters["canaries"] += 1
-        elif change.type not in self._kinds:
-            self.counters["skipped"] += 1
-        else:
-            fresh.append((change, occurred_at))
+    def _sort(
+        self, read: list[ServerSentEvent], now: float, fresh: list[RecentChange], stamps: list[float]
+    ) -> ServerSentEvent | None:
+        """Add those that count to `fresh` and their occurrence to `stamps`; return what ends the stream, if any."""
+        for told in read:
+            if told.event == "error":
+                return told
+            if told.id:
+                self.place.last_id = told.id
+            change = self._decoded(told, now)
+            if change is None:
+                self.place.unreadable()
+                continue
+            occurred_at = occurrence_time(change) or _NEVER
+            if not self.place.is_new(change, occurred_at):
+                self.counters["duplicates"] += 1
+            elif change.canary:
+                self.counters["canaries"] += 1
+            elif change.type not in self._kinds:
+                self.counters["skipped"] += 1
+            else:
+                fresh.append(change)
+                stamps.append(occurred_at)
+        return None
 
-    def _read(self, told: ServerSentEvent, now: float) -> RecentChange | None:
+    def _decoded(self, told: ServerSentEvent, now: float) -> RecentChange | None:
         if told.skipped_bytes:
             self.counters["oversized"] += 1
             self._complain(f"an event of {told.skipped_bytes:,} bytes was skipped", now)
-        else:
-            try:
-                return decode(told.data)
-            except FeedError as error:
-                self.counters["undecodable"] += 1
-                self._complain(str(error), now)
-        self.place.unreadable()
-        return None
+            return None
+        try:
+            return decode(told.data)
+        except FeedError as error:
+            self.counters["undecodable"] += 1
+            self._complain(str(error), now)
+            return None
 
     def _complain(self, what: str, now: float) -> None:
         if now - self._complained_at >= _SECONDS_BETWEEN_COMPLAINTS:
@@ -154,10 +161,10 @@ class WikimediaIntake:
             total = self.counters["undecodable"] + self.counters["oversized"]
             _logger.warning("%s (%d such events so far)", what, total)
 
-    def _admit(self, fresh: list[tuple[RecentChange, float]], now: float) -> None:
-        times = self.clock.receive(now, [occurred_at for _, occurred_at in fresh])
-        for (change, _), time in zip(fresh, times, strict=True):
-            self._events.append(to_event(change, time, now))
+    def _admit(self, fresh: list[RecentChange], stamps: list[float], now: float) -> None:
+        times = self.clock.receive(now, stamps)
+        occurred = stamps if min(stamps) > _NEVER else [now if stamp == _NEVER else stamp for stamp in stamps]
+        self._events += map(event_at, fresh, times, repeat(now), occurred)
         self.counters["events"] += len(fresh)
 
     def batch(self, now: float, *, with_position: bool) -> Batch | None:

@@ -27,6 +27,7 @@ __all__ = ["ResumePoint", "TopicCursor", "WikimediaPosition", "decode_position"]
 
 _FORMAT = "wikimedia/1"
 _ID_BYTES = 8
+_SHORT_ID = 64  # characters; of longer ones a digest is remembered
 _REMEMBERED_IDS = 50_000
 _SAVED_IDS = 5_000  # offsets find all other duplicates after a restart
 _FILTERED = 100
@@ -123,13 +124,14 @@ class ResumePoint:
         self._cursors: dict[tuple[str, int], TopicCursor] = {}
         self._resumed: set[tuple[str, int]] = set()
         # two generations, in order: the older one is forgotten as a whole
-        self._newer_ids: dict[bytes, None] = {}
-        self._older_ids: dict[bytes, None] = {}
+        self._newer_ids: dict[str | bytes, None] = {}
+        self._older_ids: dict[str | bytes, None] = {}
+        self._saved_ids: dict[bytes, None] = {}  # digests; they go with the second generation
         if position is not None:
             self.last_id = position.last_id
             self._cursors = {(cursor.topic, cursor.partition): cursor for cursor in position.cursors}
             packed = position.recent_ids
-            self._newer_ids = {packed[at : at + _ID_BYTES]: None for at in range(0, len(packed), _ID_BYTES)}
+            self._saved_ids = {packed[at : at + _ID_BYTES]: None for at in range(0, len(packed), _ID_BYTES)}
 
     def resumed(self) -> None:
         """Note that a connection was resumed here: the next event of each topic shows whether any is missing."""
@@ -146,22 +148,24 @@ class ResumePoint:
 
     def is_new(self, change: RecentChange, occurred_at: float) -> bool:
         """Whether this change was not seen before; advances the place either way."""
-        seen = self._remember(change.id)
         meta = change.meta
-        if meta.topic is None or meta.offset is None:
+        seen = self._remember(meta.id or change.id)
+        topic, offset = meta.topic, meta.offset
+        if topic is None or offset is None:
             return not seen
-        key = (meta.topic, meta.partition or 0)
+        key = (topic, meta.partition or 0)
         cursor = self._cursors.get(key)
         if cursor is None:
-            cursor = self._cursors[key] = TopicCursor(*key, next_offset=meta.offset, newest=occurred_at)
-        missing = meta.offset - cursor.next_offset
+            cursor = self._cursors[key] = TopicCursor(*key, next_offset=offset, newest=occurred_at)
+        missing = offset - cursor.next_offset
         if missing < 0 and (seen or occurred_at <= cursor.newest):
             return False
         # an unseen newer event at a lower offset: the topic was made anew and counts from the start
         if missing > 0:
             self._judge_jump(key, cursor, missing)
-        self._resumed.discard(key)
-        cursor.next_offset = meta.offset + 1
+        if self._resumed:
+            self._resumed.discard(key)
+        cursor.next_offset = offset + 1
         cursor.newest = max(cursor.newest, occurred_at)
         cursor.events += 1
         return not seen
@@ -176,11 +180,14 @@ class ResumePoint:
     def _remember(self, event_id: str) -> bool:
         if not event_id:
             return False
-        key = blake2b(event_id.encode(), digest_size=_ID_BYTES).digest()
-        if key in self._newer_ids or key in self._older_ids:
+        newer = self._newer_ids
+        key = event_id if len(event_id) <= _SHORT_ID else _digest(event_id)
+        if key in newer or key in self._older_ids or (self._saved_ids and _digest(event_id) in self._saved_ids):
             return True
-        if len(self._newer_ids) >= _REMEMBERED_IDS // 2:
-            self._older_ids, self._newer_ids = self._newer_ids, {}
+        if len(newer) >= _REMEMBERED_IDS // 2:
+            if self._older_ids:
+                self._saved_ids = {}
+            self._older_ids, self._newer_ids = newer, {}
         self._newer_ids[key] = None
         return False
 
@@ -210,6 +217,11 @@ class ResumePoint:
 
     def position(self, clock: FeedClockState) -> WikimediaPosition:
         """All of it, frozen."""
-        recent = [*self._older_ids, *self._newer_ids][-_SAVED_IDS:]
+        recent = [*self._saved_ids, *self._older_ids, *self._newer_ids][-_SAVED_IDS:]
         cursors = tuple(msgspec.structs.replace(cursor) for cursor in self._cursors.values())
-        return WikimediaPosition(_FORMAT, cursors, self.last_id, b"".join(recent), clock)
+        return WikimediaPosition(_FORMAT, cursors, self.last_id, b"".join(map(_digest, recent)), clock)
+
+
+def _digest(event_id: str | bytes) -> bytes:
+    """Of an id that is not a digest yet."""
+    return event_id if isinstance(event_id, bytes) else blake2b(event_id.encode(), digest_size=_ID_BYTES).digest()

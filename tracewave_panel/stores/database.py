@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
@@ -14,10 +15,13 @@ from tracewave_panel.errors import HistoryInUseError, StoreError
 from tracewave_panel.feeds import Feed
 from tracewave_panel.model import Origin
 from tracewave_panel.stores import schema
+from tracewave_panel.stores.database_words import cannot_open
+from tracewave_panel.stores.place import Place
 
 __all__ = ["Database", "open_read_only"]
 
 _CLOSE_TIMEOUT = 5.0
+_TOLD_SINCE_4 = ("measures", "actor", "subject")
 _LAST_TOLD = """
     SELECT (SELECT max(told) FROM metrics), (SELECT max(told) FROM anomalies), (SELECT max(told) FROM states)
 """
@@ -38,16 +42,72 @@ class Database:
         self._feed = feed
         self._origin = origin
         self._memory_limit = memory_limit
+        self._trouble = ""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"cannot make the data folder {path.parent}: {error.strerror}; choose another with --data"
+            ) from error
         self.connection = self._open()
+        self._place = Place.of(path)
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
-        """Return a connection that another thread may use beside the writer's."""
-        return self.connection.cursor()
+        """Return a connection that another thread may use beside the writer's.
 
-    def reopen(self) -> None:
-        """Open the file anew, which DuckDB asks for after some errors of the disk."""
-        self.close()
-        self.connection = self._open()
+        Raises
+        ------
+        StoreError
+            While the file cannot be opened anew.
+        """
+        try:
+            return self.connection.cursor()
+        except duckdb.ConnectionException as error:
+            raise StoreError(self._trouble or "history is being opened anew; ask again in a moment") from error
+
+    def check_place(self) -> None:
+        """See that the file is still where it was opened; what is written to one that is not is lost.
+
+        Raises
+        ------
+        StoreError
+            When it has vanished or is another; :meth:`reopen` is what may help.
+        """
+        there = Place.of(self._path)
+        if there.folder is None:
+            raise self._vanished()
+        if there.file != self._place.file:
+            raise StoreError(f"the history {self._path} has vanished or was replaced; it is opened anew")
+
+    def _vanished(self) -> StoreError:
+        return StoreError(f"the data folder {self._path.parent} has vanished; history is kept again when it is back")
+
+    def reopen(self) -> bool:
+        """Open the file anew, which DuckDB asks for after some errors of the disk, and which another file needs.
+
+        A folder that has vanished, or lies on another disk without a history, is left alone: it is
+        waited for.
+
+        Returns
+        -------
+        bool
+            Whether it is another file than before.
+
+        Raises
+        ------
+        StoreError
+            When that fails.
+        """
+        before = self._place
+        try:
+            self.close()
+            self.connection = self._open(before)
+        except StoreError as error:
+            self._trouble = str(error)
+            raise
+        self._trouble = ""
+        self._place = Place.of(self._path)
+        return self._place.file != before.file
 
     def close(self) -> None:
         """Release the file; waits a little for cursors that are still busy.
@@ -74,14 +134,21 @@ class Database:
             ((analyses, anomalies, states),) = self.connection.execute(_LAST_TOLD).fetchall()
         return analyses or 0, anomalies or 0, states or 0
 
-    def _open(self) -> duckdb.DuckDBPyConnection:
-        path = self._path
+    def _open(self, before: Place | None = None) -> duckdb.DuckDBPyConnection:
+        if before and not Place.of(self._path).may_hold_another(before):
+            raise self._vanished()
+        path, made = self._path, not self._path.exists()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(
-                f"cannot make the data folder {path.parent}: {error.strerror}; choose another with --data"
-            ) from error
+            return self._opened(path)
+        except HistoryInUseError:
+            raise
+        except StoreError:
+            # a file whose first block did not fit on the disk could never be opened again
+            if made:
+                _remove_unfinished(path)
+            raise
+
+    def _opened(self, path: Path) -> duckdb.DuckDBPyConnection:
         connection = _connect(path, read_only=False, memory_limit=self._memory_limit)
         with _closed_on_error(connection, path):
             identity = _identity(self._feed)
@@ -89,8 +156,7 @@ class Database:
             if found is None:
                 meta = {"schema_version": str(schema.VERSION), **identity, "origin": self._origin.value}
                 _create(connection, self._feed, meta)
-            elif not identity.items() <= found.items():
-                differing = ", ".join(f"{key} {found.get(key)}" for key in identity if found.get(key) != identity[key])
+            elif differing := _differing(identity, found):
                 raise StoreError(
                     f"{path} is the history of something else ({differing}); "
                     "give this feed a folder of its own with --data, or move the file away"
@@ -126,10 +192,16 @@ def _closed_on_error(connection: duckdb.DuckDBPyConnection, path: Path) -> Itera
         yield
     except duckdb.Error as error:
         connection.close()
-        raise _in_words(error, path) from error
+        raise cannot_open(path, error) from error
     except StoreError:
         connection.close()
         raise
+
+
+def _remove_unfinished(path: Path) -> None:
+    for left in (path, path.with_name(f"{path.name}.wal")):
+        with suppress(OSError):
+            left.unlink()
 
 
 def _connect(path: Path, *, read_only: bool, memory_limit: str) -> duckdb.DuckDBPyConnection:
@@ -144,11 +216,13 @@ def _connect(path: Path, *, read_only: bool, memory_limit: str) -> duckdb.DuckDB
                 "max_temp_directory_size": "2GB",
                 "memory_limit": memory_limit,
                 "python_enable_replacements": False,
+                # whoever asks brings a thread along; the pool leaves a processor to the feed
+                "threads": max(1, (os.cpu_count() or 2) - 1),
             },
         )
         connection.execute("SET TimeZone = 'UTC'")
     except duckdb.Error as error:
-        raise _in_words(error, path) from error
+        raise cannot_open(path, error) from error
     return connection
 
 
@@ -176,7 +250,14 @@ def _identity(feed: Feed) -> dict[str, str]:
         "feed": feed.name,
         "features": msgspec.json.encode([feature.name for feature in feed.features]).decode(),
         "dimensions": msgspec.json.encode(feed.dimensions).decode(),
+        **{name: msgspec.json.encode(getattr(feed, name)).decode() for name in _TOLD_SINCE_4},
     }
+
+
+def _differing(identity: dict[str, str], found: dict[str, str]) -> str:
+    """In what a file differs, in words; files of before schema 4 do not tell everything."""
+    kept = {name: found.get(name, told if name in _TOLD_SINCE_4 else "none") for name, told in identity.items()}
+    return ", ".join(f"{name} {kept[name]}" for name in identity if kept[name] != identity[name])
 
 
 def _create(connection: duckdb.DuckDBPyConnection, feed: Feed, meta: dict[str, str]) -> None:
@@ -188,24 +269,11 @@ def _create(connection: duckdb.DuckDBPyConnection, feed: Feed, meta: dict[str, s
 
 
 def _migrate(connection: duckdb.DuckDBPyConnection, feed: Feed) -> None:
+    lacking = "INSERT INTO meta SELECT $name, $told WHERE NOT EXISTS (FROM meta WHERE key = $name)"
+    for name, told in _identity(feed).items():
+        connection.execute(lacking, {"name": name, "told": told})
     for transaction in schema.migrations(feed):
         connection.begin()
         for statement in transaction:
             connection.execute(statement)
         connection.commit()
-
-
-def _in_words(error: duckdb.Error, path: Path) -> StoreError:
-    said = str(error)
-    if "Could not set lock" in said:
-        reason = "another process has it open and answers no queries; stop it, or choose another folder with --data"
-        return HistoryInUseError(f"cannot open history {path}: {reason} ({said.splitlines()[0]})")
-    if "not a valid DuckDB" in said or "Corrupt" in said or "read enough bytes" in said:
-        reason = "it is damaged or no history; move it away and start again, or restore a copy"
-    elif "Permission denied" in said or "Read-only file system" in said:
-        reason = "the folder or file may not be written; mend its permissions, or choose another with --data"
-    elif "No space left" in said:
-        reason = "the disk is full; make room"
-    else:
-        reason = "choose another folder with --data if it cannot be mended"
-    return StoreError(f"cannot open history {path}: {reason} ({said.splitlines()[0]})")

@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import threading
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
+import msgspec
 import pyarrow as pa
 
 from tracewave_panel.errors import StoreError
 from tracewave_panel.feeds import Feed
-from tracewave_panel.model import Analysis, Anomaly, Event, Findings, Label, Mark, Origin
+from tracewave_panel.model import Analysis, Anomaly, Event, Findings, Mark, Origin
 from tracewave_panel.ports import Page, SavedState, Table
+from tracewave_panel.stores import roll_ups
+from tracewave_panel.stores.backfill import Filled
 from tracewave_panel.stores.database import Database
-from tracewave_panel.stores.labels import Labels, unknown_anomaly
+from tracewave_panel.stores.filled import await_filled
+from tracewave_panel.stores.labels import Labels
+from tracewave_panel.stores.labels_of_history import LabelsOfHistory
+from tracewave_panel.stores.numbering import Numbering, Past
 from tracewave_panel.stores.progress import WritingProgress
 from tracewave_panel.stores.ranges import Range
 from tracewave_panel.stores.reader import Reader
-from tracewave_panel.stores.retelling import Told
-from tracewave_panel.stores.rows import Telling, label_rows
+from tracewave_panel.stores.retelling import paged
+from tracewave_panel.stores.rows import Filling, StateNumber
 from tracewave_panel.stores.select import Selects, to_table
-from tracewave_panel.stores.writer import Numbers, Writer
-from tracewave_panel.stores.writing import takeover_of
+from tracewave_panel.stores.takeover import Awaited
+from tracewave_panel.stores.upkeep import Upkeep
+from tracewave_panel.stores.writer import Writer
 
 __all__ = ["DuckDBStore"]
 
-T = TypeVar("T")
 
-
-class DuckDBStore(WritingProgress):
+class DuckDBStore(WritingProgress, LabelsOfHistory):
     """Keeps findings in a DuckDB file, and answers SQL about them while it writes.
 
     :meth:`append` and :meth:`save_state` only queue. A writer thread commits what is queued once
@@ -52,9 +57,11 @@ class DuckDBStore(WritingProgress):
 
     **Labels** outlive their anomalies: they stay when one is forgotten, to be told again under its id.
 
-    Raw events are not stored: :meth:`events` says how many were missed. Nor are the samples of
-    windows and of their contributions; those of an anomaly's are. Anomalies superseded by a
-    later telling, and windows by a later revision, are not missed.
+    **Raw events** told after the State was saved are forgotten in the same transaction, those of
+    the run that goes on are not. Events of an earlier run that are told again under their ids
+    replace it. The samples of windows and of their contributions are not stored; those of an
+    anomaly's are. Anomalies superseded by a later telling, and windows by a later revision, are
+    not missed.
 
     A page of a range leads on to the newest number that is committed when it is not full: whoever
     asks on with its cursor gets each item of the range once. Its `missed` counts all that was shed
@@ -75,6 +82,10 @@ class DuckDBStore(WritingProgress):
         Findings that wait at most; beyond a tenth of it the writer does not wait for its second.
     memory_limit
         What queries and writing may use together, in DuckDB's words.
+    upkeep
+        Deletes what is too old; None keeps everything.
+    keep_events
+        Seconds for which `upkeep` keeps raw events; 0: they are only counted.
 
     Raises
     ------
@@ -91,19 +102,33 @@ class DuckDBStore(WritingProgress):
         commit_interval: float = 1.0,
         queue_limit: int = 10_000,
         memory_limit: str = "1GB",
+        upkeep: Upkeep | None = None,
+        keep_events: float = 86_400.0,
     ) -> None:
+        self.path = path
         self._feed = feed
         self._database = Database(path, feed, origin=origin, memory_limit=memory_limit)
         self._selects = Selects(self._database.cursor)
-        self._analysis_number, self._anomaly_number, self._state_number = self._database.last_told()
-        self._event_number = 0
         self._state: SavedState | None = None
-        self._awaited: SavedState | None = None
+        self._state_events = 0
+        self._filled: set[str] = set()
         self._lock = Lock()
         self._closed = False
         self._reader = Reader(self._database, feed)
         self._labels = Labels(self._reader.labels())
-        self._writer = Writer(self._database, feed, commit_interval=commit_interval, queue_limit=queue_limit)
+        past = Past(*self._database.last_told(), *self._reader.last_event())
+        self._numbers = Numbering(past, events=keep_events > 0)
+        self._awaited = Awaited(past.events)
+        roll_ups.settle_at_opening(self._database.connection, feed)
+        self._writer = Writer(
+            self._database,
+            feed,
+            commit_interval=commit_interval,
+            queue_limit=queue_limit,
+            upkeep=upkeep,
+            labels=self.labels,
+            make_room=self._selects.make_room,
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -117,23 +142,9 @@ class DuckDBStore(WritingProgress):
         """Queue what one batch gave; never waits for the disk."""
         with self._lock:
             self._check_open()
-            self._event_number += len(findings.events)
-            if not (findings.analyses or findings.anomalies or findings.gaps):
-                return
-            telling = Telling(
-                findings.analyses,
-                findings.anomalies,
-                findings.gaps,
-                findings.arrived_at,
-                self._analysis_number + 1,
-                self._anomaly_number + 1,
-            )
-            self._analysis_number += len(findings.analyses)
-            self._anomaly_number += len(findings.anomalies)
-            takeover = takeover_of(self._awaited, findings.analyses) if self._awaited else None
-            if takeover is not None:
-                self._awaited = None
-            self._writer.append(telling, takeover)
+            telling = self._numbers.telling(findings)
+            if telling is not None:
+                self._writer.append(telling, self._awaited.told(findings.analyses))
 
     def analyses(
         self, after: int = 0, limit: int = 1000, *, since: float | None = None, until: float | None = None
@@ -141,7 +152,7 @@ class DuckDBStore(WritingProgress):
         """Analyses of windows that start within ``[since, until)``, committed after the cursor, oldest first."""
         self._check_open_now()
         told = self._reader.analyses(after, limit, Range(since, until))
-        return _page(told, after, self._analysis_number, self._writer.lost_analyses)
+        return paged(told, after, self._numbers.analyses, self._writer.lost_analyses)
 
     def anomalies(
         self, after: int = 0, limit: int = 1000, *, since: float | None = None, until: float | None = None
@@ -152,7 +163,7 @@ class DuckDBStore(WritingProgress):
         """
         self._check_open_now()
         told = self._reader.anomalies(after, limit, Range(since, until))
-        return _page(told, after, self._anomaly_number, self._writer.lost_anomalies)
+        return paged(told, after, self._numbers.anomalies, self._writer.lost_anomalies)
 
     def anomaly(self, anomaly_id: str) -> Anomaly | None:
         """Last telling of one anomaly, seen as soon as it was appended; None when there is none."""
@@ -164,19 +175,46 @@ class DuckDBStore(WritingProgress):
         self._check_open_now()
         return self._reader.gaps(Range(since, until))
 
-    def events(self, after: int = 0, limit: int = 1000) -> Page[Event]:  # noqa: ARG002 - there is nothing to limit
-        """Nothing: raw events are not stored, only counted."""
+    def events(self, after: int = 0, limit: int = 1000) -> Page[Event]:
+        """Raw events committed after the cursor, in the order of telling; those too old to be kept are missed."""
+        self._check_open_now()
+        if not self._numbers.keeps_events:
+            return Page((), self._numbers.events, max(0, self._numbers.events - after))
+        stored = self._reader.events(after, limit)
+        page = paged(stored.told, max(after, stored.gone), self._numbers.events, self._writer.lost_events)
+        return msgspec.structs.replace(page, missed=page.missed + stored.expired) if stored.expired else page
+
+    def backfill(self, findings: Findings, timeout: float = 60.0) -> Filled:
+        """Write of `findings` what history lacks, and return how much that was once it is committed.
+
+        That is windows which are absent or a gap, anomalies whose id is absent and that opened within
+        windows it wrote, and events whose id is absent. Gaps are not written, nothing is taken over.
+        A later telling of an anomaly that was filled in replaces it.
+
+        Raises
+        ------
+        StoreError
+            When that takes longer than `timeout` seconds, or nothing can be written.
+        """
+        filling = Filling(self._filled)
         with self._lock:
             self._check_open()
-            return Page((), self._event_number, max(0, self._event_number - after))
+            telling = self._numbers.telling(findings, filling)
+            if telling is None:
+                return Filled(0, 0, 0)
+            self._writer.append(telling)
+        return await_filled(self._writer, filling, timeout)
 
     def save_state(self, saved: SavedState) -> None:
         """Queue a State; it is committed together with every append before it."""
         with self._lock:
             self._check_open()
-            self._state = saved
-            self._state_number += 1
-            self._writer.save_state(saved, self._state_number)
+            takeover = self._awaited.saving()
+            if takeover is not None:
+                self._writer.append(self._numbers.nothing(saved.saved_at), takeover)
+            self._state, self._state_events = saved, self._numbers.events
+            self._numbers.states += 1
+            self._writer.save_state(saved, StateNumber(self._numbers.states, self._state_events))
 
     def load_state(self) -> SavedState | None:
         """Return the newest State; the windows appended next take over (see the class).
@@ -189,65 +227,34 @@ class DuckDBStore(WritingProgress):
         with self._lock:
             self._check_open()
             if self._state is None:
-                self._state = self._reader.state()
-            self._awaited = self._state
+                self._state, self._state_events = self._reader.state()
+            self._awaited.loaded(self._state, self._state_events)
             return self._state
 
-    def label(self, label: Label) -> None:
-        """Queue a label; one of an anomaly that was never told here is refused."""
+    def start_afresh(self) -> None:
+        """Say that the run does not go on from the State it loaded: nothing is taken over."""
         with self._lock:
             self._check_open()
-            known = label.anomaly_id in self._labels
-        if not known and self.anomaly(label.anomaly_id) is None:
-            raise unknown_anomaly(label.anomaly_id)
-        self.restore_labels((label,))
+            self._awaited.loaded(None, 0)
 
-    def unlabel(self, anomaly_id: str, at: float) -> None:
-        """Queue that a label which was given at or before `at` holds no longer."""
-        with self._lock:
-            self._check_open()
-            if self._labels.take_back(anomaly_id, at):
-                self._writer.save_label(anomaly_id, None)
-
-    def labels(self) -> tuple[Label, ...]:
-        """Labels that hold, those of earlier runs and those not yet committed among them."""
-        with self._lock:
-            self._check_open()
-            return self._labels.all()
-
-    def restore_labels(self, labels: Iterable[Label]) -> None:
-        """Queue labels whose anomalies may be told later.
-
-        Raises
-        ------
-        StoreError
-            When one holds what no column can.
-        """
-        given = tuple(labels)
-        try:
-            label_rows(self._feed, given)
-        except (ValueError, TypeError, OverflowError, pa.ArrowException) as error:
-            raise StoreError(f"a label cannot be kept in history: {error}") from error
-        with self._lock:
-            self._check_open()
-            for label in given:
-                self._labels.give(label)
-                self._writer.save_label(label.anomaly_id, label)
-
-    def query(self, sql: str, *, max_rows: int = 100_000, timeout: float = 30.0) -> Table:
+    def query(
+        self, sql: str, *, max_rows: int = 100_000, timeout: float = 30.0, cancelled: threading.Event | None = None
+    ) -> Table:
         """Run one SELECT or EXPLAIN; times come back as aware datetimes in UTC.
 
         Raises
         ------
         QueryError
-            When the SQL is wrong, not a single SELECT, takes longer than `timeout` seconds, or
-            gives more than `max_rows` rows.
+            When the SQL is wrong, not a single SELECT, takes longer than `timeout` seconds, was
+            cancelled, or gives more than `max_rows` rows.
         """
-        return to_table(self.query_arrow(sql, max_rows=max_rows, timeout=timeout))
+        return to_table(self.query_arrow(sql, max_rows=max_rows, timeout=timeout, cancelled=cancelled))
 
-    def query_arrow(self, sql: str, *, max_rows: int = 100_000, timeout: float = 30.0) -> pa.Table:
+    def query_arrow(
+        self, sql: str, *, max_rows: int = 100_000, timeout: float = 30.0, cancelled: threading.Event | None = None
+    ) -> pa.Table:
         """Run one SELECT or EXPLAIN and return an Arrow table; raises as :meth:`query` does."""
-        return self._selects.arrow(sql, max_rows=max_rows, timeout=timeout)
+        return self._selects.arrow(sql, max_rows=max_rows, timeout=timeout, cancelled=cancelled)
 
     def flush(self, timeout: float = 10.0) -> None:
         """Wait until everything appended and saved so far is durable.
@@ -285,8 +292,3 @@ class DuckDBStore(WritingProgress):
     def _check_open(self) -> None:
         if self._closed:
             raise StoreError("the history is closed; open it again with DuckDBStore")
-
-
-def _page(told: Told[T], after: int, newest: int, lost: Numbers) -> Page[T]:
-    cursor = told.looked or min(after, newest)
-    return Page(tuple(item for _, item in told.numbered), cursor, lost.between(after, cursor))

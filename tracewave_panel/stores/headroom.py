@@ -29,7 +29,14 @@ class Headroom:
         self._size = size
         self._inside = 0
         self._before: tuple[int, int] | None = None
+        self._begun: int | None = None
         self._lock = Lock()
+
+    @property
+    def tight(self) -> bool:
+        """Whether two thirds of it are used, so that whoever can had better stop."""
+        begun = self._begun
+        return begun is not None and (_used() or 0) - begun > self._size * 2 // 3
 
     def __enter__(self) -> None:
         with self._lock:
@@ -46,6 +53,7 @@ class Headroom:
                 import resource  # noqa: PLC0415 - Windows has none
 
                 resource.setrlimit(resource.RLIMIT_DATA, self._before)
+                self._begun = None
 
     def _bound(self) -> tuple[int, int] | None:
         """Set the bound; return what was there, or None when nothing was changed."""
@@ -59,6 +67,7 @@ class Headroom:
         if any(limit != resource.RLIM_INFINITY and limit <= bound for limit in before):
             return None
         resource.setrlimit(resource.RLIMIT_DATA, (bound, hard))
+        self._begun = used
         return soft, hard
 
 

@@ -1,68 +1,58 @@
-"""SQL from other processes, over a Unix socket beside the history that this process has open.
+"""The socket beside a history that this process has open: others ask it, and fill it.
 
-DuckDB lets no second process open a file that one writes. So the server that owns it answers:
-one connection, one question, one answer, each a frame of a four-byte length and msgpack; the
-rows travel as an Arrow stream, which costs the server no Python objects.
+DuckDB lets no second process open a file that one writes. So the server that owns it answers SQL, and
+takes findings that its history lacks; what is said is in :mod:`~tracewave_panel.stores.messages`.
 """
 
 from __future__ import annotations
 
-import os
+import select
 import socket
 import stat
-import struct
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from threading import BoundedSemaphore, Lock, Thread
+from threading import BoundedSemaphore, Event, Lock, Thread
 
 import msgspec
 import pyarrow as pa
 
+from tracewave_panel.codec import decode_packed
 from tracewave_panel.errors import QueryError, StoreError
+from tracewave_panel.model import Findings
 from tracewave_panel.stores.duckdb import DuckDBStore
+from tracewave_panel.stores.frames import FramedOutput, socket_address, take_frame, tell_frame
+from tracewave_panel.stores.messages import (
+    EXCHANGE,
+    MAX_FINDINGS,
+    MAX_QUESTION,
+    SILENCE,
+    FillingOffer,
+    Question,
+    Reply,
+    Taken,
+)
 
-__all__ = ["QuerySocket", "ask"]
-
-MAX_QUESTION = 1 << 20
-"""Bytes."""
-
-MAX_ANSWER = 1 << 29
-"""Bytes."""
+__all__ = ["QuerySocket"]
 
 MAX_CLIENTS = 8
-"""Questions that are answered at the same time."""
+"""Clients that are served at the same time."""
 
 MAX_TIMEOUT = 600.0
 """Seconds of running time that a client may ask for."""
 
-EXCHANGE = 10.0
-"""Seconds in which a question must have arrived, and in which an answer must have been taken."""
-
 _POLL = 0.25
-_LONGEST_ADDRESS = 100
-_LENGTH = struct.Struct(">I")
-
-
-class _Question(msgspec.Struct, frozen=True):
-    sql: str
-    max_rows: int
-    timeout: float
-
-
-class _Answer(msgspec.Struct, frozen=True, omit_defaults=True):
-    rows: bytes = b""
-    wrong_query: str = ""
-    failure: str = ""
+_ROWS_AT_ONCE = 10_000
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class QuerySocket:
-    """Answers questions about `store` on the socket `path` until closed.
+    """Answers questions about `store` on the socket `path`, and has it filled, until closed.
 
     Only the user who runs the server may connect. A socket that a dead server left is replaced.
-    Each question has a thread of its own; beyond eight at a time a client is told to come again,
-    and one that hangs is dropped after ten seconds.
+    Each client has a thread of its own; beyond eight at a time one is told to come again, and one
+    that hangs is dropped after ten seconds. A query ends when whoever asked it hangs up. One
+    client at a time fills history; its next frame is read when the last one is committed.
 
     Raises
     ------
@@ -75,6 +65,7 @@ class QuerySocket:
         self._path = path
         self._clients: dict[socket.socket, Thread] = {}
         self._lock = Lock()
+        self._filling = Lock()
         self._places = BoundedSemaphore(MAX_CLIENTS)
         self._closing = False
         self._listener = _listen(path)
@@ -122,77 +113,108 @@ class QuerySocket:
     def _serve(self, client: socket.socket) -> None:
         try:
             with client, suppress(OSError, EOFError):
-                question = _receive(client, MAX_QUESTION, EXCHANGE)
-                _send(client, msgspec.msgpack.encode(self._answer(question)), EXCHANGE)
+                self._attend(client, take_frame(client, MAX_QUESTION, EXCHANGE))
         finally:
             self._places.release()
             with self._lock:
                 self._clients.pop(client, None)
 
-    def _answer(self, question: bytes) -> _Answer:
+    def _attend(self, client: socket.socket, message: bytes) -> None:
         try:
-            asked = msgspec.msgpack.decode(question, type=_Question)
-            rows = self._store.query_arrow(asked.sql, max_rows=asked.max_rows, timeout=min(asked.timeout, MAX_TIMEOUT))
-        except msgspec.DecodeError as error:
-            return _Answer(failure=f"the server does not understand the question: {error}; use the same version")
+            asked = msgspec.msgpack.decode(message, type=Question | FillingOffer)
+        except _UNREADABLE as error:
+            words = f"the server does not understand what it is asked: {error}; use the same version"
+            _reply(client, Reply(failure=words))
+            return
+        if isinstance(asked, Question):
+            self._answer(client, asked)
+        elif self._filling.acquire(blocking=False):
+            try:
+                self._fill(client, asked)
+            finally:
+                self._filling.release()
+        else:
+            _reply(client, Reply(failure="another backfill goes through the server; wait for its end"))
+
+    def _answer(self, client: socket.socket, asked: Question) -> None:
+        file, timeout = self._store.path.name, min(asked.timeout, MAX_TIMEOUT)
+        if asked.file not in {"", file}:
+            _reply(client, Reply(file, elsewhere=True))
+            return
+        try:
+            rows = self._store.query_arrow(
+                asked.sql, max_rows=asked.max_rows, timeout=timeout, cancelled=_HungUp(client)
+            )
         except QueryError as error:
-            return _Answer(wrong_query=str(error))
+            _reply(client, Reply(file, wrong_query=str(error)))
         except StoreError as error:
-            return _Answer(failure=str(error))
-        stream = pa.BufferOutputStream()
-        with pa.ipc.new_stream(stream, rows.schema) as writer:
-            writer.write_table(rows)
-        return _Answer(rows=stream.getvalue().to_pybytes())
+            _reply(client, Reply(file, failure=str(error)))
+        else:
+            _reply(client, Reply(file))
+            out = FramedOutput(client, EXCHANGE)
+            with pa.ipc.new_stream(pa.PythonFile(out, "w"), rows.schema) as writer:
+                writer.write_table(rows, max_chunksize=_ROWS_AT_ONCE)
+            out.finish()
+
+    def _fill(self, client: socket.socket, offered: FillingOffer) -> None:
+        try:
+            refused = self._refused(offered)
+        except StoreError as error:
+            refused = str(error)
+        _reply(client, Reply(failure=refused))
+        if refused:
+            return
+        while packed := take_frame(client, MAX_FINDINGS, SILENCE):
+            try:
+                taken = Taken(*self._store.backfill(decode_packed(packed, Findings)))
+            except StoreError as error:
+                taken = Taken(failure=str(error))
+            tell_frame(client, msgspec.msgpack.encode(taken), EXCHANGE)
+
+    def _refused(self, offered: FillingOffer) -> str:
+        """Why what is offered does not belong here; empty when it does."""
+        file = self._store.path.name
+        if offered.file != file:
+            return (
+                f"the server keeps {self._path.with_name(file)} at this moment, and this belongs into {offered.file}, "
+                "for simulated and real data are never mixed; stop the server, or choose another folder with --data"
+            )
+        meta = dict(self._store.query("SELECT key, value FROM meta").rows)
+        for key in ("feed", "features", "dimensions"):
+            if meta.get(key) != getattr(offered, key):
+                return (
+                    f"{self._path.with_name(file)} is the history of something else ({key} {meta.get(key)}, and this "
+                    f"is {getattr(offered, key)}); choose another folder with --data"
+                )
+        return ""
 
     def _refuse(self, client: socket.socket) -> None:
-        busy = _Answer(failure=f"{MAX_CLIENTS} queries run at this moment; ask again when one has ended")
+        busy = Reply(failure=f"{MAX_CLIENTS} queries run at this moment; ask again when one has ended")
         with client, suppress(OSError):
-            _send(client, msgspec.msgpack.encode(busy), _POLL)
+            tell_frame(client, msgspec.msgpack.encode(busy), _POLL)
 
 
-def ask(path: Path, sql: str, *, max_rows: int, timeout: float) -> pa.Table | None:
-    """Ask the server on the socket `path`; None when none lives there.
+def _reply(client: socket.socket, reply: Reply) -> None:
+    tell_frame(client, msgspec.msgpack.encode(reply), EXCHANGE)
 
-    Raises
-    ------
-    QueryError
-        As :meth:`~tracewave_panel.ports.History.query` does.
-    StoreError
-        When the server is busy, closing, or does not answer in time.
-    """
-    question = msgspec.msgpack.encode(_Question(sql, max_rows, timeout))
-    if len(question) > MAX_QUESTION:
-        raise QueryError(f"the query is longer than {MAX_QUESTION >> 20} MiB; shorten it")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-        client.settimeout(EXCHANGE)
-        try:
-            with _address(path) as address:
-                client.connect(address)
-        except (FileNotFoundError, ConnectionRefusedError):
-            return None
-        except OSError as error:
-            raise StoreError(f"cannot reach the server on {path}: {error.strerror or error}; ask again") from error
-        try:
-            _send(client, question, EXCHANGE)
-        except BrokenPipeError:
-            pass  # it refused without reading; its answer says why
-        except OSError as error:
-            raise StoreError(f"the server on {path} does not take questions: {error}; is it stopped?") from error
-        try:
-            answer = msgspec.msgpack.decode(_receive(client, MAX_ANSWER, timeout + EXCHANGE), type=_Answer)
-        except (OSError, EOFError, msgspec.DecodeError) as error:
-            raise StoreError(f"the server on {path} gave no answer: {error}; ask again") from error
-    if answer.wrong_query:
-        raise QueryError(answer.wrong_query)
-    if answer.failure:
-        raise StoreError(answer.failure)
-    return pa.ipc.open_stream(answer.rows).read_all()
+
+class _HungUp(Event):
+    """Set as soon as the client hangs up: whoever waits looks now and then."""
+
+    def __init__(self, client: socket.socket) -> None:
+        super().__init__()
+        self._poll = select.poll()
+        self._poll.register(client, select.POLLIN)
+
+    def is_set(self) -> bool:
+        # a client says nothing after its question, so what can be read is the end
+        return bool(self._poll.poll(0))
 
 
 def _listen(path: Path) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        with _address(path) as address:
+        with socket_address(path) as address:
             _clear_away(path, address)
             listener.bind(address)
             # before listen nobody can connect, so there is no moment at which another user could
@@ -224,43 +246,3 @@ def _clear_away(path: Path, address: str) -> None:
             path.unlink()
             return
     raise StoreError(f"another server answers on {path}; stop it, or choose another folder with --data")
-
-
-@contextmanager
-def _address(path: Path) -> Iterator[str]:
-    """A name for `path` that fits into a socket address, which holds about a hundred bytes."""
-    if len(os.fsencode(path)) <= _LONGEST_ADDRESS:
-        yield str(path)
-        return
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        short = Path(f"/proc/self/fd/{folder}")
-        if not short.exists():
-            raise StoreError(f"the path {path} is too long for a socket; choose a shorter folder with --data")
-        yield str(short / path.name)
-    finally:
-        os.close(folder)
-
-
-def _send(connection: socket.socket, payload: bytes, timeout: float) -> None:
-    connection.settimeout(timeout)
-    connection.sendall(_LENGTH.pack(len(payload)) + payload)
-
-
-def _receive(connection: socket.socket, limit: int, timeout: float) -> bytes:
-    deadline = time.monotonic() + timeout
-    (length,) = _LENGTH.unpack(_exactly(connection, _LENGTH.size, deadline))
-    if length > limit:
-        raise EOFError(f"a frame of {length} bytes is over the limit of {limit}")
-    return _exactly(connection, length, deadline)
-
-
-def _exactly(connection: socket.socket, size: int, deadline: float) -> bytes:
-    received = bytearray()
-    while len(received) < size:
-        connection.settimeout(max(0.001, deadline - time.monotonic()))
-        chunk = connection.recv(min(size - len(received), 1 << 20))
-        if not chunk:
-            raise EOFError("it hung up")
-        received += chunk
-    return bytes(received)

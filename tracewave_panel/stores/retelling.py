@@ -14,10 +14,12 @@ import pyarrow as pa
 
 from tracewave_panel.feeds import Feed
 from tracewave_panel.model import Analysis, Anomaly, Label, Mark, Quality, Window
+from tracewave_panel.ports import Page
 from tracewave_panel.stores.ranges import Range
 from tracewave_panel.stores.rows import micros
+from tracewave_panel.stores.shedding import Numbers
 
-__all__ = ["Told", "read_analyses", "read_anomalies", "read_anomaly", "read_gaps", "read_labels"]
+__all__ = ["Told", "paged", "read_analyses", "read_anomalies", "read_anomaly", "read_gaps", "read_labels"]
 
 T = TypeVar("T")
 Row = dict[str, Any]
@@ -79,6 +81,12 @@ class Told(NamedTuple, Generic[T]):
 
     numbered: list[tuple[int, T]]
     looked: int
+
+
+def paged(told: Told[T], after: int, newest: int, lost: Numbers) -> Page[T]:
+    """Page of what was read after a cursor, of which `lost` were given up; `newest` is the last number told."""
+    cursor = told.looked or min(after, newest)
+    return Page(tuple(item for _, item in told.numbered), cursor, lost.between(after, cursor))
 
 
 def read_analyses(

@@ -4,30 +4,62 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pyarrow as pa
 
 from tracewave_panel.codec import pack
 from tracewave_panel.feeds import Feed
-from tracewave_panel.model import Analysis, Anomaly, Contribution, Label, Mark, Window
+from tracewave_panel.model import Analysis, Anomaly, Contribution, Event, Label, Mark, Window
 from tracewave_panel.ports import SavedState
 from tracewave_panel.stores import schema
+from tracewave_panel.stores.event_rows import event_rows
+from tracewave_panel.stores.window_rows import judgement, metric_tables, window_tables
 
-__all__ = ["Telling", "WindowKey", "label_rows", "micros", "seconds", "state_rows", "to_arrow"]
+__all__ = [
+    "Filling",
+    "StateNumber",
+    "Telling",
+    "WindowKey",
+    "label_rows",
+    "micros",
+    "seconds",
+    "state_rows",
+    "to_arrow",
+]
 
 WindowKey = tuple[str, int]
 """Series and start in microseconds."""
 
 
-class Telling(msgspec.Struct, frozen=True):
-    """What history keeps of one Findings; events are not among it.
+class Filling:
+    """How a telling of what history lacks went.
 
     Attributes
     ----------
-    analysis_number, anomaly_number
+    ids
+        Anomalies that were filled in, now or before: a later telling of one replaces it.
+    written
+        New windows, anomalies and events, once it was written; the last try holds.
+    """
+
+    def __init__(self, ids: set[str]) -> None:
+        self.ids = ids
+        self.written: tuple[int, int, int] | None = None
+
+
+class Telling(msgspec.Struct, frozen=True):
+    """What history keeps of one Findings.
+
+    Attributes
+    ----------
+    analysis_number, anomaly_number, event_number
         Running number of the first of each.
+    told_before
+        Events up to this number are an earlier run's, and may be told again under their ids; 0: none are.
+    missing_only
+        Where to say what was written; given, only what history lacks is.
     """
 
     analyses: tuple[Analysis, ...]
@@ -36,6 +68,17 @@ class Telling(msgspec.Struct, frozen=True):
     recorded_at: float
     analysis_number: int
     anomaly_number: int
+    events: tuple[Event, ...] = ()
+    event_number: int = 1
+    told_before: int = 0
+    missing_only: Filling | None = None
+
+
+class StateNumber(NamedTuple):
+    """Running number of a State, and that of the last event told before it."""
+
+    told: int
+    events: int
 
 
 def micros(time: float) -> int | None:
@@ -59,15 +102,14 @@ def to_arrow(feed: Feed, tellings: Iterable[Telling], revisions: Mapping[WindowK
     collected = _Collected(dict(revisions))
     for telling in tellings:
         collected.add(telling)
-    rows = collected.rows(feed)
-    return {name: table.arrow(rows[name]) for name, table in schema.tables(feed).items() if rows.get(name)}
+    return collected.tables(feed)
 
 
-def state_rows(feed: Feed, saved: SavedState, number: int) -> pa.Table:
+def state_rows(feed: Feed, saved: SavedState, number: StateNumber) -> pa.Table:
     """One row of ``states``."""
     packed = pack(saved)
     return schema.tables(feed)["states"].arrow(
-        [(micros(saved.saved_at), micros(saved.watermark), len(packed), packed, number)]
+        [(micros(saved.saved_at), micros(saved.watermark), len(packed), packed, *number)]
     )
 
 
@@ -94,6 +136,8 @@ class _Collected:
         self._analyses: dict[tuple[WindowKey, str], tuple[int, Analysis]] = {}
         self._anomalies: dict[str, tuple[int, Anomaly]] = {}
         self._gaps: dict[int | None, tuple[Mark, float]] = {}
+        self._events: list[Event] = []
+        self._event_numbers: list[int] = []
 
     def add(self, telling: Telling) -> None:
         for number, analysis in enumerate(telling.analyses, telling.analysis_number):
@@ -110,55 +154,25 @@ class _Collected:
             self._anomalies[anomaly.id] = (number, anomaly)
         for gap in telling.gaps:
             self._gaps[micros(gap.start)] = (gap, telling.recorded_at)
+        self._events += telling.events
+        self._event_numbers += range(telling.event_number, telling.event_number + len(telling.events))
 
-    def rows(self, feed: Feed) -> dict[str, list[tuple[Any, ...]]]:
-        rows: dict[str, list[tuple[Any, ...]]] = {
-            "windows": [_window_row(key, window, feed) for key, window in self._windows.items()],
-            "metrics": [],
-            "scores": [],
-            "dimension_counts": [
-                (*key, dimension, value, count)
-                for key, window in self._windows.items()
-                for dimension, counts in zip(feed.dimensions, window.dimension_counts, strict=True)
-                for value, count in counts.items()
-            ],
-            "window_contributions": [],
-            "anomalies": [_anomaly_row(number, anomaly) for number, anomaly in self._anomalies.values()],
-            "contributions": [
-                (anomaly.id, *row)
-                for _, anomaly in self._anomalies.values()
-                for row in _contribution_rows(anomaly.contributions, sampled=True)
-            ],
+    def tables(self, feed: Feed) -> dict[str, pa.Table]:
+        tables = schema.tables(feed)
+        rows: dict[str, pa.Table] = {}
+        if self._windows:
+            rows |= window_tables(feed, tables, self._windows)
+            rows |= metric_tables(tables, self._analyses)
+        told = self._anomalies.values()
+        few = {
+            "anomalies": [_anomaly_row(number, anomaly) for number, anomaly in told],
+            "contributions": [(anomaly.id, *row) for _, anomaly in told for row in _sampled(anomaly.contributions)],
             "gaps": [(start, micros(gap.end), micros(recorded_at)) for start, (gap, recorded_at) in self._gaps.items()],
         }
-        for (key, metric), (number, analysis) in self._analyses.items():
-            metric_key = (*key, metric)
-            rows["metrics"].append((*metric_key, *_judgement(analysis), analysis.spread, analysis.alerting, number))
-            rows["window_contributions"] += [(*metric_key, *row) for row in _contribution_rows(analysis.contributions)]
-            rows["scores"] += [(*metric_key, *msgspec.structs.astuple(score)) for score in analysis.scores]
-        return rows
-
-
-def _window_row(key: WindowKey, window: Window, feed: Feed) -> tuple[Any, ...]:
-    if len(window.features) != len(feed.features):
-        raise ValueError(f"a window of {window.series} has {len(window.features)} features, not {len(feed.features)}")
-    counts = (window.count, window.late, window.dropped)
-    return (*key, window.width, window.quality.value, window.revision, *counts, *window.features)
-
-
-def _judgement(judged: Analysis | Anomaly) -> tuple[Any, ...]:
-    return (
-        judged.observed,
-        judged.expected,
-        judged.confidence,
-        judged.evidence,
-        judged.rarity,
-        judged.provisional,
-        judged.severity.value,
-        judged.direction,
-        judged.verdict.value,
-        judged.completeness,
-    )
+        rows |= {name: tables[name].arrow(of_table) for name, of_table in few.items() if of_table}
+        if self._events:
+            rows["events"] = event_rows(feed, self._events, self._event_numbers)
+        return {name: of_table for name, of_table in rows.items() if of_table.num_rows}
 
 
 def _anomaly_row(number: int, anomaly: Anomaly) -> tuple[Any, ...]:
@@ -171,7 +185,7 @@ def _anomaly_row(number: int, anomaly: Anomaly) -> tuple[Any, ...]:
         micros(anomaly.peaked),
         micros(anomaly.updated),
         None if anomaly.closed is None else micros(anomaly.closed),
-        *_judgement(anomaly),
+        *judgement(anomaly),
         anomaly.agreeing,
         anomaly.quiet,
         anomaly.abstained,
@@ -181,11 +195,11 @@ def _anomaly_row(number: int, anomaly: Anomaly) -> tuple[Any, ...]:
     )
 
 
-def _contribution_rows(contributions: Iterable[Contribution], *, sampled: bool = False) -> list[tuple[Any, ...]]:
-    """A row each; samples are kept with anomalies alone, since windows repeat them."""
+def _sampled(contributions: Iterable[Contribution]) -> list[tuple[Any, ...]]:
+    """A row each, with its samples: those of windows, which repeat them, are left out."""
     rows = []
     for rank, each in enumerate(contributions, 1):
         *fields, samples = msgspec.structs.astuple(each)
         told = [{**msgspec.structs.asdict(sample), "time": micros(sample.time)} for sample in samples]
-        rows.append((rank, *fields, told) if sampled else (rank, *fields))
+        rows.append((rank, *fields, told))
     return rows

@@ -1,197 +1,140 @@
 """Run one SELECT of somebody else's on a history, within bounds.
 
-Four things keep it harmless. Only a single SELECT or EXPLAIN is let through; it runs in a
-read-only transaction, because a SELECT may carry an INSERT in its WITH and EXPLAIN ANALYZE runs
-what it explains; the connection was opened without access to files, and locked; and while it runs
-the process may grow only so far, because a value such as ``range(1000000000)``, a list of 8 GB, is not
-counted towards DuckDB's memory limit.
+Six things keep it harmless. Only a single SELECT or EXPLAIN is let through, of which every function and
+table was looked at before (:mod:`~tracewave_panel.stores.sql_check`); it runs in a read-only transaction;
+the connection was opened without access to files, and locked; functions that build one huge value refuse to
+(:mod:`~tracewave_panel.stores.sql_functions`), because DuckDB neither counts nor interrupts those; while it
+runs the process may grow only so far; and it runs on a thread of its own, so that whoever asks has an answer
+in time even when DuckDB does not listen at once.
 """
 
 from __future__ import annotations
 
-import datetime as dt
+import time
 from collections.abc import Callable
 from contextlib import suppress
-from decimal import Decimal
-from threading import Event, Lock, Thread
-from typing import Any
+from threading import Condition, Event
 
 import duckdb
 import pyarrow as pa
 
 from tracewave_panel.errors import QueryError, StoreError
-from tracewave_panel.ports import Table
-from tracewave_panel.stores.headroom import Headroom
+from tracewave_panel.stores.answer_table import to_table
+from tracewave_panel.stores.running_query import CANCELLED, POLL, TOO_MUCH, RunningQuery
 
-__all__ = ["Selects", "to_table"]
+__all__ = ["PLACES", "Selects", "to_table"]
 
-MAX_ANSWER = 256 * 1024 * 1024
-"""Bytes of Arrow data in one answer."""
+PLACES = 4
+"""Queries of one history that run at the same time; others wait for their turn."""
 
-_ROWS_AT_ONCE = 10_000
-
-# of the whole process: DuckDB's limit, an answer, and ample for what else goes on meanwhile
-_HEADROOM = Headroom(3 << 30)
+_QUIET = 1.0  # seconds for which none begins after the writer found too little memory
+_MUCH_USED, _MOST_USED = 0.5, 0.7  # parts of DuckDB's memory that queries may fill; the writer needs the rest
+_USED = """
+    SELECT current_setting('memory_limit'), coalesce(sum(memory_usage_bytes), 0)
+    FROM duckdb_memory() WHERE tag NOT IN ('BASE_TABLE', 'METADATA', 'IN_MEMORY_TABLE')
+"""
+_UNITS = {"bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 
 
 class Selects:
     """Answers SELECTs with cursors of one database, from any thread.
 
-    Each sees the database as of its beginning, while the writer goes on. Memory is bounded by the
-    connection's limit, except inside functions that build one huge value, such as ``range``,
-    ``repeat`` and ``list_resize``: DuckDB neither counts nor interrupts those. They end when the
-    process has grown by 3 GiB (on Linux); one that stays below may outlast the timeout by the time
-    that its memory takes to fill.
+    Each sees the database as of its beginning, while the writer goes on. A query that is stopped
+    is answered at once; should DuckDB not listen yet, it keeps its place until it has ended, so that
+    those that do not listen cannot pile up.
     """
 
     def __init__(self, cursor: Callable[[], duckdb.DuckDBPyConnection]) -> None:
         self._cursor = cursor
-        self._running: set[_Run] = set()
-        self._lock = Lock()
+        self._running: set[RunningQuery] = set()
+        self._changed = Condition()
         self._closed = False
+        self._looked = 0.0
+        self._quiet_until = 0.0
 
-    def arrow(self, sql: str, *, max_rows: int, timeout: float) -> pa.Table:
+    @property
+    def running(self) -> int:
+        """Queries that have not ended, those among them that nobody waits for any more."""
+        return len(self._running)
+
+    def arrow(self, sql: str, *, max_rows: int, timeout: float, cancelled: Event | None = None) -> pa.Table:
         """Run one SELECT and return its rows.
 
         Raises
         ------
         QueryError
-            When the SQL is wrong, not a single SELECT, takes longer than `timeout` seconds, or
-            gives more than `max_rows` rows.
+            When the SQL is wrong, not a single SELECT, takes longer than `timeout` seconds (in which it
+            may have to wait for its turn), was cancelled, or gives more than `max_rows` rows.
         StoreError
             When the history is closed, or its disk fails.
         """
-        with self._lock:
-            if self._closed:
-                raise StoreError("the history is closed; start the server again")
-            try:
-                run = _Run(self._cursor(), timeout)
-            except duckdb.Error as error:
-                raise StoreError(f"history cannot be read at this moment: {error}") from error
-            self._running.add(run)
-        try:
-            with _HEADROOM:
-                return run.arrow(sql, max_rows)
-        finally:
-            run.close()
-            with self._lock:
-                self._running.discard(run)
+        deadline = time.monotonic() + timeout
+        run = self._admit(sql, max_rows, timeout, cancelled or Event())
+        return run.rows(deadline)
+
+    def make_room(self, reason: str = TOO_MUCH) -> None:
+        """Stop what runs, and begin nothing for a moment, so that the writer has DuckDB's memory or the file alone."""
+        with self._changed:
+            if not self._running:
+                return
+            self._quiet_until = time.monotonic() + _QUIET
+            for run in self._running:
+                run.stop(reason)
+            self._changed.wait_for(lambda: not self._running, _QUIET)
 
     def close(self) -> None:
         """Stop what runs and refuse what comes; a stopped query ends with a QueryError."""
-        with self._lock:
+        with self._changed:
             self._closed = True
             running = tuple(self._running)
+            self._changed.notify_all()
         for run in running:
             run.stop("the history was closed while the query ran; start the server again")
 
+    def _admit(self, sql: str, max_rows: int, timeout: float, cancelled: Event) -> RunningQuery:
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while self._is_full and not self._closed and not cancelled.is_set():
+                if time.monotonic() > deadline:
+                    raise QueryError(
+                        f"the query waited {timeout:g} s for its turn, because {len(self._running)} others run; "
+                        "ask again later"
+                    )
+                self._changed.wait(POLL)
+            if self._closed:
+                raise StoreError("the history is closed; start the server again")
+            if cancelled.is_set():
+                raise QueryError(CANCELLED)
+            try:
+                run = RunningQuery(self._cursor(), sql, max_rows, timeout, cancelled, self._ended, self._relieve)
+            except duckdb.Error as error:
+                raise StoreError("history cannot be read at this moment; ask again in some seconds") from error
+            self._running.add(run)
+            run.start()
+        return run
 
-class _Run:
-    """One query: its cursor and the thread that stops it."""
+    @property
+    def _is_full(self) -> bool:
+        return len(self._running) >= PLACES or time.monotonic() < self._quiet_until
 
-    def __init__(self, cursor: duckdb.DuckDBPyConnection, timeout: float) -> None:
-        self._cursor = cursor
-        self._timeout = timeout
-        self._stopped = Event()
-        self._ended = Event()
-        self._reason = f"the query took longer than {timeout:g} s and was stopped; ask for less, or allow more time"
-        self._guard = Thread(target=self._watch, name="tracewave-query-guard")
+    def _relieve(self) -> None:
+        """Stop the query that has run longest, or all, when too little of DuckDB's memory is left for the writer."""
+        with self._changed:
+            now = time.monotonic()
+            if now - self._looked < POLL:
+                return
+            self._looked = now
+        with suppress(duckdb.Error, StoreError), self._cursor() as cursor:  # it may be closed at this moment
+            ((limit, used),) = cursor.execute(_USED).fetchall()
+            number, unit = limit.split()
+            share = used / (float(number) * _UNITS[unit])
+            with self._changed:
+                running = sorted(self._running, key=lambda run: run.begun)
+            if share > _MUCH_USED and not (share < _MOST_USED and any(run.is_told_to_stop for run in running)):
+                for run in running[:1] if share < _MOST_USED else running:
+                    run.stop(TOO_MUCH)
 
-    def arrow(self, sql: str, max_rows: int) -> pa.Table:
-        self._guard.start()
-        try:
-            statement = self._only_statement(sql)
-            self._cursor.execute("BEGIN TRANSACTION READ ONLY")
-            reader = self._cursor.sql(statement).to_arrow_reader(_ROWS_AT_ONCE)
-            batches, rows, size = [], 0, 0
-            for batch in reader:
-                batches.append(batch)
-                rows += batch.num_rows
-                size += batch.nbytes
-                if self._stopped.is_set():
-                    raise QueryError(self._reason)
-                if rows > max_rows:
-                    raise QueryError(f"the answer has more than {max_rows} rows; add LIMIT, or aggregate")
-                if size > MAX_ANSWER:
-                    raise QueryError(f"the answer is larger than {MAX_ANSWER >> 20} MiB; add LIMIT, or aggregate")
-            return pa.Table.from_batches(batches, reader.schema)
-        except duckdb.OutOfMemoryException as error:
-            said = str(error).splitlines()[0]
-            raise QueryError(f"the query needs more memory than it may have; ask for less at once ({said})") from error
-        except duckdb.FatalException as error:
-            raise StoreError(f"history cannot be read at this moment: {error}") from error
-        # Arrow's reader wraps what DuckDB says in OSError
-        except (duckdb.Error, pa.ArrowException, OSError) as error:
-            said = self._reason if self._stopped.is_set() else str(error)
-            raise QueryError(said) from error
-
-    def stop(self, reason: str) -> None:
-        self._reason = reason
-        self._stopped.set()
-
-    def close(self) -> None:
-        self._ended.set()
-        self._stopped.set()
-        self._guard.join()
-        with suppress(duckdb.Error):
-            self._cursor.close()
-
-    def _only_statement(self, sql: str) -> duckdb.Statement:
-        statements = self._cursor.extract_statements(sql)
-        if len(statements) != 1:
-            raise QueryError(f"one SELECT is allowed at a time, and this has {len(statements)} statements")
-        kind = statements[0].type
-        if kind is duckdb.StatementType.MULTI:
-            raise QueryError("a PIVOT must name its values: FROM t PIVOT (... FOR column IN ('a', 'b'))")
-        if kind not in {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}:
-            raise QueryError(f"only SELECT and EXPLAIN are allowed, and this is {kind.name}")
-        return statements[0]
-
-    def _watch(self) -> None:
-        self._stopped.wait(self._timeout)
-        self._stopped.set()
-        # again and again: an interrupt that falls between two steps of a query is forgotten
-        while not self._ended.wait(0.02):
-            self._cursor.interrupt()
-
-
-def to_table(arrow: pa.Table) -> Table:
-    """Rows as Python values: aware datetimes in UTC, whole numbers as int, NULL as None.
-
-    Raises
-    ------
-    QueryError
-        When Python has no value for one of them, such as an infinite timestamp.
-    """
-    names: dict[str, None] = {}
-    for name in arrow.column_names:
-        unique, copy = name, 0
-        while unique in names:
-            copy += 1
-            unique = f"{name}_{copy}"
-        names[unique] = None
-    columns = []
-    for name, column in zip(names, arrow.columns, strict=True):
-        try:
-            values = column.to_pylist()
-        except (ValueError, OverflowError, pa.ArrowException) as error:
-            raise QueryError(f"column {name} cannot be shown; cast it to VARCHAR ({error})") from error
-        convert = _CONVERSIONS.get(column.type.id)
-        columns.append([None if value is None else convert(value) for value in values] if convert else values)
-    return Table(tuple(names), tuple(zip(*columns, strict=True)))
-
-
-def _from_decimal(value: Decimal) -> int | Decimal:
-    return int(value) if value == value.to_integral_value() and value.as_tuple().exponent == 0 else value
-
-
-def _from_interval(value: pa.MonthDayNano) -> dt.timedelta | str:
-    rest = dt.timedelta(days=value.days, microseconds=value.nanoseconds // 1000)
-    return f"{value.months} months {rest}" if value.months else rest
-
-
-_CONVERSIONS: dict[int, Any] = {
-    pa.lib.Type_DECIMAL128: _from_decimal,
-    pa.lib.Type_INTERVAL_MONTH_DAY_NANO: _from_interval,
-    pa.lib.Type_TIMESTAMP: lambda value: value.astimezone(dt.UTC) if value.tzinfo else value,
-}
+    def _ended(self, run: RunningQuery) -> None:
+        with self._changed:
+            self._running.discard(run)
+            self._changed.notify_all()

@@ -54,6 +54,7 @@
 
   const pad = (number) => String(Math.floor(number)).padStart(2, "0");
   const clock = (milliseconds) => new Date(milliseconds).toISOString().slice(11, 19);
+  const day = (milliseconds) => new Date(milliseconds).toLocaleDateString("en-GB", {timeZone: "UTC", day: "numeric", month: "short"});
   const length = (seconds) => {
     const s = Math.max(0, Math.floor(seconds));
     if (s < 60) return `${s} s`;
@@ -129,5 +130,5 @@
       }
   };
 
-  const tw = window.tracewave = {element, anchor, drawing, severityMark, statusMark, clock, length, figure, rarity, provisional, announce, listen, repaint, row: null, rowAt: performance.now(), server: null, status: null};
+  const tw = window.tracewave = {element, anchor, drawing, severityMark, statusMark, clock, day, length, figure, rarity, provisional, announce, listen, repaint, row: null, rowAt: performance.now(), server: null, status: null};
 })();

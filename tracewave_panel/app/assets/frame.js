@@ -11,25 +11,29 @@
 
   tw.url = {
     get: (name) => new URLSearchParams(location.search).get(name),
-    set(values) {
+    // `push` makes an entry that Back leads away from
+    set(values, push = false) {
       const query = new URLSearchParams(location.search);
       for (const [name, value] of Object.entries(values)) {
         if (value === null || value === undefined || value === "") query.delete(name);
         else query.set(name, String(value));
       }
       const words = query.toString().replaceAll("%2C", ",").replaceAll("%3A", ":");
-      history.replaceState(history.state, "", `${location.pathname}${words ? `?${words}` : ""}`);
+      const address = `${location.pathname}${words ? `?${words}` : ""}`;
+      if (push) history.pushState({page: tw.page}, "", address);
+      else history.replaceState(history.state, "", address);
     },
   };
 
-  const addressOf = (name) => {
+  // With a query the page opens at that, else as it was left.
+  const addressOf = tw.addressOf = (name, asked) => {
     const link = links().find((each) => each.dataset.go === name);
     const address = new URL(link.href);
     for (const kept of KEPT) {
       const value = tw.url.get(kept);
       if (value !== null && kept !== "page") address.searchParams.set(kept, value);
     }
-    for (const [key, value] of new URLSearchParams(left.get(name) ?? "")) address.searchParams.set(key, value);
+    for (const [key, value] of new URLSearchParams(asked ?? left.get(name) ?? "")) address.searchParams.set(key, value);
     return address;
   };
 
@@ -50,12 +54,12 @@
     tw.announce("page", name);
   };
 
-  tw.go = (name) => {
+  tw.go = (name, asked) => {
     if (name === tw.page || !links().some((link) => link.dataset.go === name)) return;
     const query = new URLSearchParams(location.search);
     for (const kept of KEPT) query.delete(kept);
     left.set(tw.page, query.toString());
-    const address = addressOf(name);
+    const address = addressOf(name, asked);
     // A document that was opened at another page has no plots: the Live page is then a page load.
     if (document.querySelector(`[data-page-section="${name}"]`).dataset.built === "false") {
       location.assign(address);

@@ -9,6 +9,7 @@ VIEWS = {
     "cards": "tracewave_panel.app.views.cards:Cards",
     "changed": "tracewave_panel.app.views.changed:Changed",
     "events": "tracewave_panel.app.views.events:Events",
+    "explore": "tracewave_panel.app.views.explore:Explore",
     "health": "tracewave_panel.app.views.health:Health",
     "counters": "tracewave_panel.app.views.counters:CounterLine",
 }

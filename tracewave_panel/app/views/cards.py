@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 
 import msgspec
 import param
-from panel.custom import JSComponent
 from panel.viewable import Viewer
 
 from tracewave_panel.app.asked import Asked, AskedLabel, AskedSilence, AskedUndo, asked_of
+from tracewave_panel.app.asking_component import AskingComponent
 from tracewave_panel.app.card import card_text
 from tracewave_panel.app.notices import Said, mute_of
 from tracewave_panel.app.theme import asset, detector_look
@@ -28,7 +28,7 @@ __all__ = ["Cards"]
 LIMIT = 30
 
 
-class CardList(JSComponent):
+class CardList(AskingComponent):
     """Keeps one element an id and changes it in place; every word enters as ``textContent``."""
 
     cards = param.String(default="[]", doc="JSON of all cards, newest first.")

@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 
 import msgspec
 import param
-from panel.custom import JSComponent
 from panel.viewable import Viewer
 
 from tracewave_panel.app.asked import back_of
+from tracewave_panel.app.asking_component import AskingComponent
 from tracewave_panel.app.happenings import Happening
 from tracewave_panel.app.health_figures import DAY, WINDOW_BAR, panels, rounded, spark
 from tracewave_panel.app.notices import notices_json
@@ -33,7 +33,7 @@ CHARTS = (
 )
 
 
-class HealthSheet(JSComponent):
+class HealthSheet(AskingComponent):
     """Draws the page; every word enters as ``textContent``."""
 
     now = param.String(default="", doc="JSON of the figures; every second.")
@@ -42,7 +42,9 @@ class HealthSheet(JSComponent):
     notices = param.String(default="", doc="JSON of the routes of notices and of the mutes; when that changed.")
     answer = param.String(default="", doc="JSON of the last answer to a press: its number, and the error or nothing.")
 
-    _esm = "".join(asset(f"components/{name}.js") for name in ("health_charts", "notices", "health_notices", "health"))
+    _esm = "".join(
+        asset(f"components/{name}.js") for name in ("plotting", "health_charts", "notices", "health_notices", "health")
+    )
     _stylesheets: ClassVar[list[str]] = [asset("components/shared.css"), asset("components/health.css")]
 
 

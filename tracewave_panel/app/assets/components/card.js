@@ -5,6 +5,7 @@ const SHAPES = {
   link: {d: "M5 7l2-2M5.4 3.6l1-1a2.1 2.1 0 0 1 3 3l-1 1M6.6 8.4l-1 1a2.1 2.1 0 0 1-3-3l1-1", stroke: "currentColor", "stroke-width": 1.2, "stroke-linecap": "round"},
   tick: {d: "M2.2 6.4L4.9 9 9.8 3.2", stroke: "currentColor", "stroke-width": 1.6, "stroke-linecap": "round", "stroke-linejoin": "round"},
   cross: {d: "M3 3L9 9M9 3L3 9", stroke: "currentColor", "stroke-width": 1.6, "stroke-linecap": "round"},
+  ask: {d: "M2 3.2C2 2.3 3.8 1.6 6 1.6s4 .7 4 1.6S8.2 4.8 6 4.8 2 4.1 2 3.2ZM2 3.2V8.8c0 .9 1.8 1.6 4 1.6s4-.7 4-1.6V3.2M2 6c0 .9 1.8 1.6 4 1.6S10 6.9 10 6", stroke: "currentColor", "stroke-width": 1.1},
   fold: {d: "M2.5 4.5L6 8 9.5 4.5", stroke: "currentColor", "stroke-width": 1.4, "stroke-linecap": "round", "stroke-linejoin": "round"},
 };
 const VERDICTS = {real: ["real", "tick"], not_real: ["not real", "cross"]};
@@ -152,10 +153,14 @@ const newCard = (tw, noun, act) => {
   entry.notReal = pressable(tw, "btn", "Not real");
   entry.rawButton = pressable(tw, "btn", `Raw ${noun}`);
   entry.link = pressable(tw, "btn sq", "", "link", "Copy link");
+  entry.ask = tw.element("a", "btn sq");
+  entry.ask.append(shape(tw, "ask"));
+  entry.ask.title = "Ask history about this anomaly";
+  entry.ask.setAttribute("aria-label", "Ask history");
   acts.setAttribute("role", "group");
   acts.setAttribute("aria-label", "What to do with this anomaly");
   addSilence(tw, entry, number, act);
-  acts.append(entry.replay, entry.real, entry.notReal, entry.rawButton, entry.bell, entry.link);
+  acts.append(entry.replay, entry.real, entry.notReal, entry.rawButton, entry.ask, entry.bell, entry.link);
   part("line", "p", "line").setAttribute("role", "status");
   part("address", "input", "address").readOnly = true;
   entry.address.setAttribute("aria-label", "Link to this anomaly");
@@ -167,6 +172,7 @@ const newCard = (tw, noun, act) => {
   entry.node.append(lead, fold);
   for (const [button, name] of [[entry.replay, "replay"], [entry.real, "real"], [entry.notReal, "notReal"], [entry.rawButton, "raw"], [entry.link, "copy"]])
     button.addEventListener("click", () => { if (!button.hasAttribute("aria-disabled")) act[name](entry); });
+  entry.ask.addEventListener("click", (event) => act.ask(entry, event));
   lead.addEventListener("click", (event) => act.lead(entry, event.target.closest("button")));
   return entry;
 };
@@ -217,6 +223,7 @@ const drawCard = (tw, noun, entry) => {
     entry.samplesTold = told;
     entry.samples.replaceChildren(...samples(tw, card));
   }
+  entry.ask.href = tw.addressOf?.("explore", `anomaly=${encodeURIComponent(card.id)}`).href ?? "#";
   allow(entry.rawButton, card.samples.length ? "" : `No ${noun} were kept with this anomaly`);
   drawButtons(entry);
   drawSilence(tw, entry);

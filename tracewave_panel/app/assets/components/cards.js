@@ -134,6 +134,13 @@ export function render({model}) {
     notReal: (entry) => label(entry, "not_real"),
     raw: (entry) => { entry.raw = !entry.raw; drawButtons(entry); },
     copy,
+    ask(entry, event) {
+      // inside a notebook's cell there is no way back: it opens beside
+      if (document.documentElement.dataset.embed) { entry.ask.target = "_blank"; entry.ask.rel = "noopener"; return; }
+      if (event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
+      event.preventDefault();
+      tw.go("explore", `anomaly=${encodeURIComponent(entry.card.id)}`);
+    },
     silence: (entry, silence) => ask(entry, {silence}),
     undo: (entry, undo) => ask(entry, {undo}),
     lead(entry, button) {
