@@ -46,7 +46,7 @@ def run_of(*told, feed=WIKIMEDIA, detectors=DETECTORS, most_events=100) -> Run:
 
 @pytest.fixture(scope="module")
 def bundled() -> Run:
-    return replay(BUNDLED)
+    return replay("bundled")
 
 
 @pytest.fixture(scope="module")

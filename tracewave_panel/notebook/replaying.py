@@ -12,6 +12,7 @@ from tracewave_panel.errors import ConfigError
 from tracewave_panel.feeds import Feed
 from tracewave_panel.model import Findings
 from tracewave_panel.pipeline import PipelineSettings
+from tracewave_panel.plan import BUNDLED
 from tracewave_panel.playback import replay as play
 from tracewave_panel.playback import replay_batches
 from tracewave_panel.sources.mapping import Mapping
@@ -44,8 +45,8 @@ def replay(
     Parameters
     ----------
     source
-        Path of a recording. With a `mapping` that of a CSV or NDJSON file, plain or packed, a DataFrame, or an
-        iterable of dicts.
+        Path of a recording, or ``bundled`` for the half hour that Tracewave ships. With a `mapping` that of a CSV or
+        NDJSON file, plain or packed, a DataFrame, or an iterable of dicts.
     mapping
         What the fields of rows of your own mean.
     settings
@@ -127,7 +128,7 @@ def _recording(source: Any) -> Path:
             f"a {type(source).__name__} is no recording; say what its fields mean, as in "
             "replay(rows, mapping=Mapping(time='at', dimensions=['country']))"
         )
-    path = Path(source)
+    path = BUNDLED if source == "bundled" else Path(source)
     if path.suffix.lower() in {".csv", ".tsv", ".ndjson", ".jsonl"}:
         raise ConfigError(
             f"{path} is no recording; say what its fields mean, as in "
