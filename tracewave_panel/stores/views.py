@@ -56,7 +56,7 @@ def _rate(feed: Feed, length: Length, source: str, words: Mapping[str, str]) -> 
     taken = ", ".join(map(identifier, list(columns)[4:]))
     return View(
         f"rate_by_{length}",
-        f"Events a {length} and a second, without gaps, the present {length} included.",
+        f"Events by {length} and a second, without gaps, the present {length} included.",
         columns,
         f"""
         SELECT series, {length}, events, events / nullif(seconds, 0) AS rate, {taken}
@@ -69,7 +69,7 @@ def _dimensions(length: Length, source: str, words: Mapping[str, str]) -> View:
     columns = {name: words[name] for name in ("series", length, "dimension", "value")}
     return View(
         f"dimensions_by_{length}",
-        f"Each dimension value's events in a {length} and its share of that dimension, the present {length} included.",
+        f"Each dimension value's events by {length} and its share of that dimension, the present {length} included.",
         columns | {"events": words["count"], "share": "part of the events of its dimension, 0 to 1"},
         f"""
         SELECT series, {length}, dimension, value, count AS events,
