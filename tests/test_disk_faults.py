@@ -13,6 +13,7 @@ import sys
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from findings_of import T0, analysis, anomaly, event, findings
@@ -26,6 +27,8 @@ from tracewave_panel.stores import keeping as keeping_module
 from tracewave_panel.stores.duckdb import DuckDBStore
 from tracewave_panel.stores.keeping import Keeping
 from tracewave_panel.stores.open_history import LIVE_FILE, SOCKET_FILE, open_history
+
+NOBODY = 65534
 
 HOLDER = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
 
@@ -141,15 +144,31 @@ def test_folder_that_is_read_only_is_used_once_it_may_be_written(tmp_path):
             assert seconds_in(kept_again(keeping)) == [1]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write to what nobody may")
-def test_file_without_permission_is_used_once_it_has_it(tmp_path):
-    with DuckDBStore(tmp_path / LIVE_FILE, WIKIMEDIA):
-        pass
-    (tmp_path / LIVE_FILE).chmod(0o400)
-    with keeping_in(tmp_path) as keeping:
-        assert "may not be written; mend its permissions" in keeping.note
-        (tmp_path / LIVE_FILE).chmod(0o600)
-        kept_again(keeping)
+@contextmanager
+def as_nobody():
+    """Without the rights of root, who may write anywhere."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+def test_file_without_permission_is_used_once_it_has_it():
+    with TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o777)
+        with as_nobody():
+            with DuckDBStore(folder / LIVE_FILE, WIKIMEDIA):
+                pass
+            (folder / LIVE_FILE).chmod(0o400)
+            with keeping_in(folder) as keeping:
+                assert "may not be written; mend its permissions" in keeping.note
+                (folder / LIVE_FILE).chmod(0o600)
+                kept_again(keeping)
 
 
 def test_file_that_another_process_lets_go_is_kept_on_and_nothing_in_it_is_taken_over(tmp_path):

@@ -286,7 +286,7 @@ def test_a_planner_of_a_source_runs_it_and_keeps_its_last_minutes_with_the_feed(
     assert runtime.feed == mapping.feed
     assert (runtime.failure, notice) == (None, "")
     header = RollingReader(data / "rolling").header
-    assert header.known_feed == mapping.feed
+    assert header.feed_in("orders") == mapping.feed
     assert header.licence == ""
     # which is played again as the feed that it is
     again = Planner(settings, f"recording:{data / 'rolling'}", speed=None)
@@ -320,7 +320,7 @@ def test_last_minutes_of_edits_stay_as_they_were(tmp_path):
     last.write(batches[0])
     last.close()
     header = RollingReader(tmp_path / "rolling").header
-    assert (header.feed, header.known_feed) == ("wikimedia", WIKIMEDIA)
+    assert (header.feed, header.feed_in("orders")) == ("wikimedia", WIKIMEDIA)
     assert "Wikimedia" in header.licence
 
 

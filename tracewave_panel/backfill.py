@@ -125,7 +125,7 @@ def backfill_recording(
         When the history is of another feed, cannot be written, or the server that runs keeps another file.
     """
     header, batches = as_recording(path) if path.is_dir() else read_recording(path)
-    feed = header.known_feed
+    feed = header.feed_in(path)
     total = _length(path, header) if tell else None
     with _open(data, feed, header.origin, settings, done, enough) as (filler, run):
         state = state_beside(path)

@@ -101,7 +101,7 @@ def replay(path: Path, settings: PipelineSettings, *, cold: bool = False, tell: 
     header, reader = read_recording(path)
     tally = Tally()
     told = _Told(tell)
-    pipeline = _pipeline(path, header.known_feed, settings, {"tally": tally, "tell": told.take}, cold=cold)
+    pipeline = _pipeline(path, header.feed_in(path), settings, {"tally": tally, "tell": told.take}, cold=cold)
     began = _play(pipeline, reader, settings.width, told)
     return _summary(path.name, header.origin.value, tally, began, reader.damage)
 
@@ -210,7 +210,7 @@ async def replay_paced(
     source = RecordingSource(path, speed=speed, loop=loop, step=settings.width)
     header, _ = read_recording(path)
     pipeline = _pipeline(
-        path, header.known_feed, settings, {"tally": tally} | ({"tell": tell} if tell else {}), cold=cold
+        path, header.feed_in(path), settings, {"tally": tally} | ({"tell": tell} if tell else {}), cold=cold
     )
     began = time.process_time(), time.perf_counter()
     last: Batch | None = None

@@ -70,7 +70,7 @@ def recorded_runs(path: Path, settings: PipelineSettings) -> tuple[Feed, list[Ru
         When the file is not a recording, or of an unknown feed.
     """
     header, reader = read_recording(path)
-    feed = header.known_feed
+    feed = header.feed_in(path)
     windows: dict[str, list[tuple[float, tuple[float, ...]]]] = {}
     episodes: dict[str, list[_Episode]] = {}
 

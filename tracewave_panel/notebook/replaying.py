@@ -88,7 +88,7 @@ def replay(
         return Run(collected, words, summary=summary)
     path = _recording(source)
     header, _ = read_recording(path)
-    collected, words = _collected(header.known_feed, pipeline, most_events), f"replay of {path.name}"
+    collected, words = _collected(header.feed_in(path), pipeline, most_events), f"replay of {path.name}"
     began, ended = header.started_at, header.ended_at
     with Progress(words) as progress:
 

@@ -81,9 +81,8 @@ class RecordingHeader(msgspec.Struct, frozen=True, kw_only=True):
     format: str = FORMAT
     version: int = VERSION
 
-    @property
-    def known_feed(self) -> Feed:
-        """The feed whose events these are.
+    def feed_in(self, path: Path | str) -> Feed:
+        """The feed whose events are in the recording `path`.
 
         Raises
         ------
@@ -92,7 +91,7 @@ class RecordingHeader(msgspec.Struct, frozen=True, kw_only=True):
         """
         feed = FEEDS.get(self.feed) if self.described is msgspec.UNSET else self.described
         if feed is None:
-            raise RecordingError(f"a recording of {self.feed!r}, a feed that this version does not know")
+            raise RecordingError(f"{path} is a recording of {self.feed!r}, a feed this version does not know")
         return feed
 
 

@@ -80,7 +80,7 @@ class RecordingSource:
     @property
     def feed(self) -> Feed:
         """Whose events were recorded; raises RecordingError when that is not known."""
-        return self._reader.header.known_feed
+        return self._reader.header.feed_in(self._reader.path)
 
     @property
     def damage(self) -> str | None:

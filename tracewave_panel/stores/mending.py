@@ -25,7 +25,7 @@ SHORT_OF_MEMORY = (MemoryError, duckdb.OutOfMemoryException)
 FAILURES = (StoreError, duckdb.Error, OSError, MemoryError, *_OF_VALUES)
 """What writing may fail with."""
 
-_REOPENED = (duckdb.FatalException, duckdb.ConnectionException, duckdb.TransactionException, StoreError)
+_REOPENED = (duckdb.FatalException, duckdb.ConnectionException, StoreError)
 """After what the file is opened anew."""
 
 _ANEW = "history is opened anew after a fault of its disk; ask again in a moment"
