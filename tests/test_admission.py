@@ -19,7 +19,7 @@ from tornado.httpclient import AsyncHTTPClient
 from viewers import Viewer
 
 from tracewave_panel.app.admission import Door, refusal
-from tracewave_panel.app.server import start
+from tracewave_panel.app.server import start, stop
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:asyncio")
 
@@ -30,8 +30,7 @@ async def pages(sessions: int, linger: float = 0.4):
     try:
         yield f"http://127.0.0.1:{server.port}"
     finally:
-        server.stop(wait=False)
-        server.unlisten()
+        stop(server)
         await asyncio.sleep(0.1)
 
 
@@ -39,19 +38,19 @@ async def pages(sessions: int, linger: float = 0.4):
 def pages_beside(sessions: int) -> Iterator[str]:
     """The same from a loop in a thread of its own, for a browser that waits in this one."""
     loop, told = asyncio.new_event_loop(), queue.Queue()
-    stop = asyncio.Event()
+    ending = asyncio.Event()
 
     async def serve() -> None:
         async with pages(sessions) as address:
             told.put(address)
-            await stop.wait()
+            await ending.wait()
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), name="page")
     thread.start()
     try:
         yield told.get(timeout=20)
     finally:
-        loop.call_soon_threadsafe(stop.set)
+        loop.call_soon_threadsafe(ending.set)
         thread.join(10)
         loop.close()
 
