@@ -263,7 +263,7 @@ def test_another_feed_than_the_files_is_refused_in_words(recorded, tmp_path):
         assert done.exit_code == 2
         assert "is the history of something else (feed wikimedia" in done.stderr
     none = CliRunner().invoke(main, ["backfill", str(unknown), "--data", str(tmp_path / "new"), *QUICK])
-    assert (none.exit_code, "'telegraph', a feed that this version does not know" in none.stderr) == (2, True)
+    assert (none.exit_code, "'telegraph', a feed this version does not know" in none.stderr) == (2, True)
     assert not (tmp_path / "new").exists()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import subprocess
 import sys
 import threading
 import time
@@ -261,3 +262,35 @@ def test_nobody_waits_longer_than_asked_when_many_ask_at_once(store, run):
         thread.join(20)
     assert outcomes == ["done"] * 20
     assert gaps(store) == 20
+
+
+LATE = """
+import atexit, sys, threading, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from findings_of import analysis, findings
+from tracewave_panel.feeds import WIKIMEDIA
+from tracewave_panel.stores.duckdb import DuckDBStore
+
+stores = []
+opening = lambda: stores.append(DuckDBStore(Path(sys.argv[2]), WIKIMEDIA, commit_interval=0.02))
+opener = threading.Thread(target=opening, daemon=True)  # as a notebook's are, and so are those that it starts
+opener.start()
+opener.join()
+
+def end():
+    time.sleep(0.5)  # the writer has seen meanwhile that the main thread is gone
+    stores[0].append(findings(1, analysis(0)))
+    stores[0].close()
+
+atexit.register(end)
+"""
+
+
+def test_what_is_told_after_the_main_thread_has_ended_is_written_at_the_closing(tmp_path):
+    path = tmp_path / "history.duckdb"
+    command = [sys.executable, "-c", LATE, str(Path(__file__).parent), str(path)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    with duckdb.connect(str(path), read_only=True) as connection:
+        assert connection.execute("SELECT count(*) FROM windows").fetchall() == [(1,)]

@@ -167,6 +167,8 @@ class Writer(WriterFigures):
             self._closing = True
             self._changed.notify_all()
         self._thread.join(CLOSE_TIMEOUT)
+        if self.backlog and not self._thread.is_alive():
+            self._run()  # the thread ended with the main one, and more was told since
         if self.backlog:
             said = self.last_error or "the disk does not answer"
             raise StoreError(f"{self.backlog} appends could not be written to history: {said}")
