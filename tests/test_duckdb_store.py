@@ -266,6 +266,7 @@ def test_damaged_state_is_a_state_error(path):
         store.load_state()
 
 
+@pytest.mark.slow
 def test_twenty_kills_lose_nothing_acknowledged_and_leave_no_partial_batch(path):
     chance = random.Random(7)
     acknowledged = beyond_the_state = 0

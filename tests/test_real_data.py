@@ -219,6 +219,7 @@ def test_bars_of_the_market_are_complete(captures):
     assert not any(batch.marks for batch in batches)
 
 
+@pytest.mark.slow
 def test_two_studies_give_the_same_bytes_and_the_report_counts_what_was_judged(captures, tmp_path):
     water = tuple(capture for capture in known_captures() if capture.reader == "flow")
     for folder in ("one", "two"):

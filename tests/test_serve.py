@@ -21,6 +21,7 @@ def counted(data) -> int:
     return ask("select coalesce(sum(count), 0)::bigint as n from windows", data)[0]["n"]
 
 
+@pytest.mark.slow
 def test_bundled_simulation_is_shown_where_the_feed_cannot_be_reached(tmp_path):
     nobody = f"wikimedia.url=http://127.0.0.1:{free_port()}/v2/stream/recentchange"
     with serving("--data", str(tmp_path), "--set", nobody) as (program, address):

@@ -68,6 +68,7 @@ def kurtosis(values):
     return np.mean(values**4) / np.mean(values**2) ** 2
 
 
+@pytest.mark.slow
 def test_the_same_seed_and_start_give_the_same_stream_and_others_another():
     settings = TradesSettings(seed=3)
     first, second = (simulate(settings, START, 400) for _ in range(2))

@@ -66,6 +66,7 @@ def insert(path, hours: int) -> None:
         """)
 
 
+@pytest.mark.slow
 def test_what_is_too_old_goes_with_all_that_belongs_to_it_and_the_rest_stays(path):
     with opened(path, keep_events=24, keep_windows=120) as store:
         store.append(findings(1, anomalies=(anomaly("old", 0, closed=5),), gaps=(Mark(T0 - 50, T0 - 40, Quality.GAP),)))
