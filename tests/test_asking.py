@@ -41,12 +41,16 @@ from tracewave_panel.stores.frames import tell_frame
 from tracewave_panel.stores.messages import Question
 from tracewave_panel.stores.open_history import LIVE_FILE, REPLAY_FILE, SOCKET_FILE, open_history
 
+FOR_EVER = 3e9  # seconds: what is told here is years old
+
 COUNT = "SELECT count(*) AS n FROM windows"
 ENDLESS = "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE a.range * b.range = 7"
 
 
 def fill(folder: Path, seconds: int, origin: Origin = Origin.LIVE, **fields):
-    history = open_history(folder, WIKIMEDIA, origin, fresh=origin is not Origin.LIVE, commit_interval=0.01)
+    history = open_history(
+        folder, WIKIMEDIA, origin, fresh=origin is not Origin.LIVE, commit_interval=0.01, keep_windows=FOR_EVER
+    )
     for second in range(seconds):
         history.store.append(findings(second + 1, analysis(second)))
     history.store.flush()
@@ -344,6 +348,17 @@ def test_every_form_holds_the_same_rows(closed, tmp_path):
     read = list(csv.DictReader(io.StringIO(out["csv"].read_text())))
     assert [(row["start"], int(row["count"])) for row in read] == texts
     assert [line.split()[0] for line in out["table"].read_text().splitlines()[2:]] == [start for start, _ in texts]
+
+
+def test_name_that_stands_twice_is_told_apart_in_every_form(closed, tmp_path):
+    out = tmp_path / "twice.parquet"
+    for form in ("json", "parquet"):
+        done = run(
+            "SELECT 1 AS a, 2 AS a", "--data", str(closed), "--format", form, "-o", str(out.with_suffix("." + form))
+        )
+        assert done.exit_code == 0, done.stderr
+    assert pq.read_table(out).to_pylist() == [{"a": 1, "a_1": 2}]
+    assert json.loads(out.with_suffix(".json").read_text()) == [{"a": 1, "a_1": 2}]
 
 
 @pytest.mark.parametrize("form", ["table", "csv", "json", "parquet"])

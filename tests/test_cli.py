@@ -138,7 +138,7 @@ def test_recording_that_is_interrupted_is_complete_up_to_there(tmp_path):
     with event_stream("--rate", "100") as url, running(*record(url, out)) as program:
         until(lambda: out.exists() and out.stat().st_size > 2000, 20, every=0.1)
         time.sleep(1.5)
-        assert program.end(signal.SIGINT) < 3
+        program.end(signal.SIGINT)
         assert program.process.returncode == 0, program.output
         assert "(interrupted)" in program.output
         assert "Traceback" not in program.output

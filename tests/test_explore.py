@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 from console_stand_in import anomaly, console, findings
 
+from tracewave_panel.answers import settled
 from tracewave_panel.app.explore import desk
-from tracewave_panel.app.explore.answer import MOST_CELLS, MOST_SHOWN, MOST_TEXT, settled, shown
+from tracewave_panel.app.explore.answer import MOST_CELLS, MOST_SHOWN, MOST_TEXT, shown
 from tracewave_panel.app.explore.asked import AskedCancel, AskedFile, AskedRun, asked_of
 from tracewave_panel.app.explore.catalogue import catalogue
 from tracewave_panel.app.explore.faults import fault_of

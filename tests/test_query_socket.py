@@ -29,13 +29,15 @@ from tracewave_panel.stores.history import query_folder
 from tracewave_panel.stores.open_history import LIVE_FILE, REPLAY_FILE, SOCKET_FILE, open_history
 from tracewave_panel.stores.table_text import format_table
 
+FOR_EVER = 3e9  # seconds: what is told here is years old
+
 COUNT = "SELECT count(*) FROM windows"
 ENDLESS = "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE a.range * b.range = 7"
 
 
 @pytest.fixture
 def history(tmp_path):
-    history = open_history(tmp_path, WIKIMEDIA, Origin.LIVE, fresh=False, commit_interval=0.01)
+    history = open_history(tmp_path, WIKIMEDIA, Origin.LIVE, fresh=False, commit_interval=0.01, keep_windows=FOR_EVER)
     yield history
     history.close()
 
@@ -186,7 +188,7 @@ def test_file_in_the_way_of_the_socket_is_left_alone(tmp_path):
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="long paths need /proc")
 def test_folder_with_a_path_too_long_for_a_socket_works_too(tmp_path):
     folder = tmp_path / ("long" * 20) / ("longer" * 20)
-    history = open_history(folder, WIKIMEDIA, Origin.LIVE, fresh=False, commit_interval=0.01)
+    history = open_history(folder, WIKIMEDIA, Origin.LIVE, fresh=False, commit_interval=0.01, keep_windows=FOR_EVER)
     tell(history, 0)
     assert query_folder(folder, COUNT).rows == ((1,),)
     history.close()

@@ -7,6 +7,8 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from tracewave_panel.answers import settled
+
 __all__ = ["frame_of"]
 
 _NULLABLE = {pa.bool_(): "boolean", **{getattr(pa, f"{sign}int{bits}")(): f"{'U' if sign else ''}Int{bits}"
@@ -24,14 +26,8 @@ def frame_of(answer: pa.Table) -> pd.DataFrame:
     >>> frame_of(pa.table({"edits": [7, None], "bot": [True, False]})).dtypes.astype(str).to_dict()
     {'edits': 'Int64', 'bot': 'bool'}
     """
-    names: dict[str, None] = {}
-    for name in answer.column_names:
-        unique, copy = name, 0
-        while unique in names:
-            copy += 1
-            unique = f"{name}_{copy}"
-        names[unique] = None
-    columns = {name: _series(column) for name, column in zip(names, answer.columns, strict=True)}
+    told = settled(answer)
+    columns = {name: _series(column) for name, column in zip(told.column_names, told.columns, strict=True)}
     return pd.DataFrame(columns, index=pd.RangeIndex(answer.num_rows))
 
 
@@ -40,8 +36,6 @@ def _series(column: pa.ChunkedArray) -> pd.Series[Any]:
     if pa.types.is_decimal(kind):
         column = column.cast(pa.int64() if kind.scale == 0 and _fits(column) else pa.float64())
         kind = column.type
-    if pa.types.is_timestamp(kind) and kind.tz:
-        column = column.cast(pa.timestamp(kind.unit, "UTC"))
     if pa.types.is_interval(kind):
         return _lengths(column)
     if pa.types.is_date(kind):

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
+from tracewave_panel.answers import settled
 from tracewave_panel.core.detectors import DETECTORS
 from tracewave_panel.errors import QueryError
 from tracewave_panel.feeds import FEEDS, Feature, Feed, Metric
@@ -152,7 +153,7 @@ class Stored:
                     "with query(), as in FROM rate_by_minute"
                 )
             paged = f"SELECT * FROM ({sql}) LIMIT {self._page} OFFSET {rows}"  # noqa: S608
-            parts.append(_in_utc(self._ask(paged, max_rows=self._page)))
+            parts.append(settled(self._ask(paged, max_rows=self._page)))
             rows += parts[-1].num_rows
         return pa.concat_tables(parts)
 
@@ -186,14 +187,6 @@ def feed_of(ask: Ask) -> Feed:
         actor=actor,
         subject=subject,
     )
-
-
-def _in_utc(rows: pa.Table) -> pa.Table:
-    """DuckDB calls the zone Etc/UTC."""
-    for place, field in enumerate(rows.schema):
-        if pa.types.is_timestamp(field.type):
-            rows = rows.set_column(place, field.name, rows.column(place).cast(pa.timestamp("us", "UTC")))
-    return rows
 
 
 def _moment(seconds: float) -> str:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
+from tracewave_panel.elsewhere import ELSEWHERE, looked_up
 from tracewave_panel.errors import ConfigError
 from tracewave_panel.notify.routes import RouteSettings, check_secret, check_service, check_webhook
 
 __all__ = ["Address", "address_of"]
-
-_MOST_BYTES = 65_536
 
 
 class Address:
@@ -49,31 +47,12 @@ def _looked_up(
     route: RouteSettings, field: str, check: Callable[[str, str], None], environment: Mapping[str, str]
 ) -> str:
     given: str = getattr(route, field)
-    place, _, name = given.partition(":")
-    where = f"notify {route.name}: {field}"
-    if place == "env":
-        value = environment.get(name, "").strip()
-        if not value:
-            raise ConfigError(f"{where}: the environment has no variable {name}; set it, or write file:PATH")
-    elif place == "file":
-        value = _read(Path(name).expanduser(), where)
-    else:
+    if not given.startswith(ELSEWHERE):
         return given
+    where = f"notify {route.name}: {field}"
+    value = looked_up(given, where, environment)
     try:
         check(field, value)
     except ValueError as error:
         raise ConfigError(f"{where}, from {given}: {error}") from None
-    return value
-
-
-def _read(path: Path, where: str) -> str:
-    try:
-        with path.open("rb") as file:
-            value = file.read(_MOST_BYTES).decode().strip()
-    except OSError as error:
-        raise ConfigError(f"{where}: {path} cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError:
-        raise ConfigError(f"{where}: {path} holds no text") from None
-    if not value:
-        raise ConfigError(f"{where}: {path} is empty")
     return value

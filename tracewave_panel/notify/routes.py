@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from tracewave_panel.elsewhere import ELSEWHERE
 from tracewave_panel.errors import ConfigError
 from tracewave_panel.feeds import FEEDS, Feed
 from tracewave_panel.model import Anomaly, AnomalyKind, Origin, Severity
@@ -22,7 +23,6 @@ LEAST_SECRET = 16
 """Characters of a webhook's secret: fewer can be guessed from one signed notice."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 _SERVICE = re.compile(r"[a-z][a-z0-9+.-]*://[^\s\x00-\x1f\x7f]+", re.IGNORECASE)
-_ELSEWHERE = ("env:", "file:")
 
 
 class RouteSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -94,7 +94,7 @@ class RouteSettings(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("secret belongs to webhook; what a service needs stands in its url")
         for field, check in (("url", check_service), ("webhook", check_webhook), ("secret", check_secret)):
             value = getattr(self, field)
-            if value.startswith(_ELSEWHERE):
+            if value.startswith(ELSEWHERE):
                 if not value.partition(":")[2]:
                     raise ValueError(f"{field}: env: wants the name of a variable, file: the path of a file")
             elif value:

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from tracewave_panel.elsewhere import looked_up
 from tracewave_panel.errors import ConfigError
 from tracewave_panel.feeds import Feature, Metric
-from tracewave_panel.sources.elsewhere import looked_up
 from tracewave_panel.sources.mapping import Mapping
 from tracewave_panel.sources.mapping_checks import is_name
 from tracewave_panel.sources.row_values import nearest
@@ -203,7 +203,7 @@ def _read(table: Any, folder: Path, environment: abc.Mapping[str, str]) -> ReadS
     given = dict(table)
     for key in ("url", "headers", "subscribe"):
         if key in given:
-            given[key] = looked_up(given[key], key, folder, environment)
+            given[key] = _looked_up(given[key], f"[read] {key}", folder, environment)
     read: ReadSettings = _converted(given, ReadSettings, "[read]")
     ways = [key for key in ("file", "url", "stdin") if getattr(read, key)]
     if len(ways) != 1:
@@ -275,3 +275,12 @@ def _check_read(read: ReadSettings, given: abc.Mapping[str, Any]) -> None:
 def _check_together(read: ReadSettings, mapping: Mapping) -> None:
     if not mapping.time and (read.clock == "event" or (read.file and not read.follow)):
         raise ConfigError("[event] time: missing; say which field holds when a row happened")
+
+
+def _looked_up(value: Any, where: str, folder: Path, environment: abc.Mapping[str, str]) -> Any:
+    """A value with every one in it that stands elsewhere replaced by what is there."""
+    if isinstance(value, dict):
+        return {key: _looked_up(inner, f"{where}: {key}", folder, environment) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_looked_up(inner, where, folder, environment) for inner in value]
+    return looked_up(value, where, environment, folder) if isinstance(value, str) else value

@@ -12,6 +12,7 @@ from typing import IO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tracewave_panel.answers import settled
 from tracewave_panel.errors import ConfigError
 from tracewave_panel.stores.select import to_table
 from tracewave_panel.stores.table_text import format_table, text_pieces
@@ -46,9 +47,10 @@ def write_answer(rows: pa.RecordBatchReader, form: str, output: Path | None, *, 
     """
     with _opened(output, overwrite=overwrite) as out:
         if form == "parquet":
-            with pq.ParquetWriter(pa.PythonFile(out, "w"), rows.schema, compression="zstd") as writer:
+            schema = settled(rows.schema.empty_table()).schema
+            with pq.ParquetWriter(pa.PythonFile(out, "w"), schema, compression="zstd") as writer:
                 for batch in rows:
-                    writer.write_batch(batch)
+                    writer.write_table(settled(pa.Table.from_batches([batch])))
         elif form == "table":
             _say(out, format_table(to_table(rows.read_all()), "table") + "\n")
         else:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from tracewave_panel.answers import settled
 from tracewave_panel.errors import QueryError
 from tracewave_panel.ports import Table
 
@@ -22,22 +23,16 @@ def to_table(arrow: pa.Table) -> Table:
     QueryError
         When Python has no value for one of them, such as an infinite timestamp.
     """
-    names: dict[str, None] = {}
-    for name in arrow.column_names:
-        unique, copy = name, 0
-        while unique in names:
-            copy += 1
-            unique = f"{name}_{copy}"
-        names[unique] = None
+    answer = settled(arrow)
     columns = []
-    for name, column in zip(names, arrow.columns, strict=True):
+    for name, column in zip(answer.column_names, answer.columns, strict=True):
         try:
             values = column.to_pylist()
         except (ValueError, OverflowError, pa.ArrowException) as error:
             raise QueryError(f"column {name} cannot be shown; cast it to VARCHAR ({error})") from error
         convert = _CONVERSIONS.get(column.type.id)
         columns.append([None if value is None else convert(value) for value in values] if convert else values)
-    return Table(tuple(names), tuple(zip(*columns, strict=True)))
+    return Table(tuple(answer.column_names), tuple(zip(*columns, strict=True)))
 
 
 def _from_decimal(value: Decimal) -> int | Decimal:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import ssl
 import time
-from pathlib import Path
 from typing import IO
 
 import httpx
 import msgspec
 
+from tracewave_panel.elsewhere import looked_up
 from tracewave_panel.errors import ConfigError, QueryError, StoreError
 
 __all__ = ["ask_url", "sql_address", "token_from"]
@@ -115,24 +115,10 @@ def token_from(given: str) -> str:
     ConfigError
         When the variable or the file is missing, or what it holds is no token; its content is not shown.
     """
-    place, _, name = given.partition(":")
-    where = "the token"
-    if not given:
-        value, where = os.environ.get("TRACEWAVE_TOKEN", "").strip(), "TRACEWAVE_TOKEN"
-    elif place == "env":
-        value = os.environ.get(name, "").strip()
-        if not value:
-            raise ConfigError(f"token: the environment has no variable {name}; set it, or write file:PATH")
-    elif place == "file":
-        try:
-            value = Path(name).expanduser().read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it holds no text"
-            raise ConfigError(f"token: {name} cannot be read ({reason})") from error
-        if not value:
-            raise ConfigError(f"token: {name} is empty")
+    if given:
+        value, where = looked_up(given.strip(), "token", os.environ), "the token"
     else:
-        value = given.strip()
+        value, where = os.environ.get("TRACEWAVE_TOKEN", "").strip(), "TRACEWAVE_TOKEN"
     if not (value.isascii() and value.isprintable() and " " not in value):
         raise ConfigError(f"{where} is none: it has letters that no token has; `tracewave token` makes one")
     return value

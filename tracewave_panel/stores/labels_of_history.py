@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from threading import Lock
 
@@ -17,7 +18,7 @@ from tracewave_panel.stores.writer import Writer
 __all__ = ["LabelsOfHistory"]
 
 
-class LabelsOfHistory:
+class LabelsOfHistory(ABC):
     """Labels, for the store whose writer keeps them."""
 
     _feed: Feed
@@ -25,12 +26,13 @@ class LabelsOfHistory:
     _lock: Lock
     _writer: Writer
 
+    @abstractmethod
     def anomaly(self, anomaly_id: str) -> Anomaly | None:
         """Last telling of one anomaly."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _check_open(self) -> None:
-        raise NotImplementedError
+        """Raise StoreError when the store is closed."""
 
     def label(self, label: Label) -> None:
         """Queue a label; one of an anomaly that was never told here is refused."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from tracewave_panel.errors import QueryError
 
-__all__ = ["MOST_SHOWN", "nested_words", "settled", "shown"]
+__all__ = ["MOST_SHOWN", "nested_words", "shown"]
 
 MOST_SHOWN = 5_000
 """Rows that a page is sent."""
@@ -54,28 +54,6 @@ def _shown(answer: pa.Table) -> dict[str, Any]:
         columns.append({"name": name, "kind": kind, "type": _type_words(column.type)})
         data.append(values)
     return {"columns": columns, "rows": answer.num_rows, "shown": rows, "data": data}
-
-
-def settled(answer: pa.Table) -> pa.Table:
-    """Return the answer as files want it: each name once, with a number where it came before, and times in UTC.
-
-    >>> settled(pa.table([[1], [2]], names=["a", "a"])).column_names
-    ['a', 'a_1']
-    """
-    names: dict[str, None] = {}
-    for name in answer.column_names:
-        unique, copy = name, 0
-        while unique in names:
-            copy += 1
-            unique = f"{name}_{copy}"
-        names[unique] = None
-    columns = [_in_utc(each) for each in answer.columns]
-    return pa.table(columns, names=list(names))
-
-
-def _in_utc(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    kind = column.type
-    return column.cast(pa.timestamp(kind.unit, "UTC")) if pa.types.is_timestamp(kind) and kind.tz else column
 
 
 def nested_words(value: Any) -> Any:

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
+from tracewave_panel.answers import settled
 from tracewave_panel.errors import QueryError, StoreError
 from tracewave_panel.ports import History
 
-from .answer import settled, shown
+from .answer import shown
 from .catalogue import NO_HISTORY
 from .shelf import Shelf
 
