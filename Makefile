@@ -44,7 +44,7 @@ test: setup-test ## Run the tests (ARGS="tests/test_windows.py")
 	@$(BIN)/python -m pytest -m "not slow" $(PARALLEL) $(ARGS)
 
 test-slow: setup-test ## Run the tests that take longer
-	@$(BIN)/python -m pytest -m slow $(ARGS)
+	@$(BIN)/python -m pytest -m slow $(PARALLEL) $(ARGS)
 
 test-all: test test-slow ## Run all tests
 

@@ -34,11 +34,21 @@ class Program:
         )
         self.lines: list[str] = []
         self._queue: queue.Queue[str] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
-        for line in self.process.stdout:
-            self._queue.put(line.rstrip("\n"))
+        with contextlib.suppress(ValueError):  # closed while a process of its own still held the pipe
+            for line in self.process.stdout:
+                self._queue.put(line.rstrip("\n"))
+
+    def close(self) -> None:
+        """Kill it if it still runs, and read what is left."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(10)
+        self._reader.join(5)
+        self.process.stdout.close()
 
     @property
     def output(self) -> str:
@@ -76,10 +86,7 @@ def running(*command: str, environment: dict[str, str] | None = None) -> Iterato
     try:
         yield program
     finally:
-        if program.process.poll() is None:
-            program.process.kill()
-        program.process.wait(10)
-        program.process.stdout.close()
+        program.close()
 
 
 @contextlib.contextmanager

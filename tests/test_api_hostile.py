@@ -334,6 +334,7 @@ def test_a_newcomer_is_told_when_all_places_are_taken(served):
         time.sleep(0.1)
 
 
+@pytest.mark.slow
 def test_memory_and_tasks_stay_level_under_all_of_it(served):
     quick = [request for expected, request in HOSTILE.values() if expected != 408 and b"range(100000)" not in request]
     process = psutil.Process()

@@ -159,6 +159,7 @@ def test_status_changes_with_the_source(browser, state, origin, word, note, badg
         playwright.expect(seen.page.locator(".badge")).to_have_text(badge)
 
 
+@pytest.mark.slow
 def test_page_without_new_windows_says_stale_and_for_how_long(browser):
     with served(console(told_store(20))) as port, visit(browser, port) as seen:
         chip = seen.page.locator("span.status")
@@ -167,6 +168,7 @@ def test_page_without_new_windows_says_stale_and_for_how_long(browser):
         playwright.expect(seen.page.locator("#banner")).to_contain_text('while the source says "live"')
 
 
+@pytest.mark.slow
 def test_page_of_a_dead_server_says_offline_and_comes_back_by_itself(browser):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

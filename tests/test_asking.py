@@ -514,6 +514,7 @@ def test_command_answers_while_a_server_runs_without_its_api_and_while_none_does
     assert by == f"answered by the file {tmp_path / REPLAY_FILE}, which no server has open"
 
 
+@pytest.mark.slow
 def test_command_answers_by_the_address_of_an_api(tmp_path):
     with serving("--data", str(tmp_path), *QUICK) as (program, _):
         url = program.wait_for("its API at ").split("its API at ")[1].split("/api")[0]

@@ -163,6 +163,7 @@ def test_second_time_adds_nothing(recorded, whole):
     assert held(folder) == before
 
 
+@pytest.mark.slow
 def test_only_what_is_missing_is_added(recorded, whole, tmp_path):
     middle = as_recorded(recorded, tmp_path / "middle.jsonl.gz", Origin.LIVE, first=1000, last=2000)
     part = fill(middle, tmp_path)
@@ -532,6 +533,7 @@ def past_feed(seconds: int, rate: float) -> Iterator[str]:
         thread.join()
 
 
+@pytest.mark.slow
 def test_hours_past_of_the_live_feed_are_filled_in_until_the_present(tmp_path):
     with past_feed(180, 20.0) as url:
         command = ("backfill", "--since", "2m ago", "--data", str(tmp_path), "--set", f"wikimedia.url={url}", *QUICK)

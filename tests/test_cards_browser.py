@@ -209,6 +209,7 @@ def test_link_picks_its_card_once_and_shows_it(browser, store, begin):
         expect(picked).to_contain_text("Before the windows")
 
 
+@pytest.mark.slow
 def test_link_to_a_card_that_is_not_held_says_so_calmly(browser, store, begin):
     with served(console(store)) as port, visit(browser, port, "/?anomaly=forgotten") as seen:
         line = seen.page.get_by_text("The anomaly of this link is not among those held here.")

@@ -112,6 +112,7 @@ def port():
         yield port
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "height"), [(1440, 1000), (1024, 1000), (420, 900)])
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_brushed_range_fits_every_width_in_both_themes(browser, port, width, height, theme):
@@ -192,6 +193,7 @@ def test_titles_of_every_script_keep_to_their_cell_and_hostile_ones_are_words(br
         assert page.evaluate("window.struck") is None
 
 
+@pytest.mark.slow
 def test_list_stands_still_while_edits_pour_in_and_holds_under_the_pointer(browser):
     store = filled(END)
     with served(console(store)) as port, visit(browser, port) as page:

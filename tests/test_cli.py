@@ -67,6 +67,7 @@ def test_replay_gives_the_same_digest_again_and_another_one_with_other_settings(
     assert at_full_speed(BUNDLED, "--set", "window.width=2")["digest"] != bundled["digest"]
 
 
+@pytest.mark.slow
 def test_replay_in_words_tells_anomalies_as_they_come_and_the_same_digest(bundled):
     done = tracewave("replay", str(BUNDLED), "--speed", "max")
     assert done.returncode == 0, done.stderr
@@ -76,6 +77,7 @@ def test_replay_in_words_tells_anomalies_as_they_come_and_the_same_digest(bundle
     assert f"digest {bundled['digest']}" in done.stdout
 
 
+@pytest.mark.slow
 def test_replay_at_ten_times_the_pace_takes_a_tenth_of_the_time_and_finds_the_same(minute):
     summary = replayed(minute, "--speed", "10", *QUICK)
     assert 5.5 < summary["wall_s"] < 7.5
@@ -92,6 +94,7 @@ def late_rows(rows: list[dict], width: float) -> int:
     return late
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("displaced", [False, True], ids=["as it is", "with rows that come late"])
 def test_a_day_of_druid_rows_is_counted_as_plain_json_counts_it(captures, tmp_path, displaced):
     source, out = captures / DRUID, tmp_path / "day.jsonl.gz"
@@ -193,6 +196,7 @@ def test_doctor_tells_of_everything_and_fails_where_the_feed_cannot_be_reached(t
     assert f"{url} answers" in done.stdout
 
 
+@pytest.mark.slow
 def test_simulated_trades_are_recorded_and_replayed_as_trades(tmp_path):
     out = tmp_path / "trades.jsonl.gz"
     assert tracewave("simulate", str(out), "--feed", "crypto", "--minutes", "1", *QUICK).returncode == 0

@@ -175,6 +175,7 @@ def test_recall_row_pools_the_incidents_of_all_streams_of_its_dispersion():
     assert row.by["a"] == Detection(recall=0.0, delay=None, late=None, chance=0.0)
 
 
+@pytest.mark.slow
 def test_clean_and_planted_streams_are_run_and_counted(referenced):
     heard = []
     clean, recall = clean_and_recall(

@@ -338,7 +338,8 @@ def test_back_leads_to_the_query_that_was_asked_before(page):
     playwright.expect(field).to_have_value("SELECT 2 AS two")
 
 
-@pytest.mark.parametrize("scheme", ["dark", pytest.param("light", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["dark", "light"])
 def test_page_with_an_answer_is_sound_at_every_width(browser, port, scheme):
     SCREENSHOTS.mkdir(exist_ok=True)
     found = []

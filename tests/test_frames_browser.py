@@ -95,6 +95,7 @@ def test_page_that_shows_something_else_is_loaded_again(browser, what):
         assert seen.errors == []
 
 
+@pytest.mark.slow
 def test_page_answers_how_far_it_has_drawn(browser):
     store = RingStore()
     store.append(findings(BEGIN + 1, analysis(BEGIN)))

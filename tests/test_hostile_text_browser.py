@@ -85,6 +85,7 @@ def test_hostile_text_of_the_feed_is_words_on_the_live_page(browser):
         is_unharmed(seen, port)
 
 
+@pytest.mark.slow
 def test_hostile_text_pushes_nothing_out_of_its_place(browser):
     begin = float(int(time.time()))
     control = HostileControl(state=FeedState(HOSTILE[1], HOSTILE[0]))

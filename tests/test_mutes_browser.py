@@ -364,7 +364,8 @@ def test_mute_is_taken_back_on_the_health_page_and_leaves_the_cards(browser, sto
 # -- whatever they say, however wide the page
 
 
-@pytest.mark.parametrize("theme", ["dark", pytest.param("light", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("theme", ["dark", "light"])
 def test_menu_and_mutes_are_sound_at_every_width(browser, store, control, begin, theme):
     control.told_routes = (trouble("operations mailing list", begin), RouteStatus("webhook"))
     control.mute(Mute("k", begin, None, series="edits", metric="rate", kind="rate_up", by="Ada Lovelace of Ockham"))

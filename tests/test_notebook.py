@@ -303,6 +303,7 @@ def test_importing_the_package_brings_neither_panel_nor_pandas():
         _ = tracewave_panel.life
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["", "1 / 0"])
 def test_interpreter_that_ends_while_a_view_runs_hangs_nowhere_and_commits_what_was_seen(tmp_path, end):
     script = f"""

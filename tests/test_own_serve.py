@@ -198,6 +198,7 @@ async def test_every_way_in_ends_in_the_windows_that_the_rows_say(way, tmp_path)
     assert (meta["feed"], meta["origin"]) == ("orders", origin)
 
 
+@pytest.mark.slow
 def test_standard_input_of_a_real_process(tmp_path):
     path = described(tmp_path, 'stdin = true\nclock = "event"')
     data = tmp_path / "data"

@@ -69,6 +69,7 @@ def test_each_word_has_a_shape_of_its_own_on_every_page(browser):
     assert len(set(shapes.values())) == len(SAID)
 
 
+@pytest.mark.slow
 def test_page_without_windows_is_stale_and_without_a_server_offline(browser):
     shapes = []
     with served(console(told_store(60))) as port:

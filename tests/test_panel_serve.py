@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import httpx
 import psutil
+import pytest
 from bokeh.util.token import generate_jwt_token, generate_session_id
 from running import free_port, running, until
 from tornado.httpclient import HTTPRequest
@@ -81,6 +82,7 @@ async def test_forged_token_opens_no_page_to_a_stranger(tmp_path):
     assert not pipeline_in(tmp_path)
 
 
+@pytest.mark.slow
 def test_server_told_to_listen_to_others_refuses_without_authentication_and_obeys_its_operator(tmp_path):
     with panel_serve(tmp_path, "--address", "0.0.0.0") as (_, address):
         assert STRANGERS in ask(address)

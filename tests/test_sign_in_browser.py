@@ -92,6 +92,7 @@ def test_person_signs_in_sees_all_six_pages_and_signs_out(browser, locked):
     context.close()
 
 
+@pytest.mark.slow
 def test_open_page_asks_again_once_its_visitor_signed_out_elsewhere(browser, locked):
     context = browser.new_context()
     first, second = watched(context).page, watched(context).page
